@@ -1,0 +1,1 @@
+"""Silent video in, spatial audio out."""
