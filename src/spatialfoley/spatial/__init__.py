@@ -1,0 +1,1 @@
+"""Sound-field maths without learning and without files: directions, fields, maps, ears, loudspeakers, views."""

@@ -1,0 +1,71 @@
+"""Audio with a meaning for each channel."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+import numpy as np
+import numpy.typing as npt
+
+Layout = Literal["mono", "stereo", "binaural", "foa", "5.1", "7.1.4"]
+
+LAYOUT_CHANNELS: dict[str, int] = {"mono": 1, "stereo": 2, "binaural": 2, "foa": 4, "5.1": 6, "7.1.4": 12}
+
+
+@dataclass(frozen=True, eq=False)
+class SpatialAudio:
+    """Sound of a known layout.
+
+    Attributes:
+        samples: Shape (C, N), kept as float32, nominal range [-1, 1]; for "foa" W, Y, Z, X in SN3D.
+        rate_hz: Samples per second.
+        layout: What the channels mean.
+
+    Raises:
+        ValueError: If the shape does not fit the layout, a sample is not finite or the rate is not positive.
+    """
+
+    samples: npt.NDArray[np.float32]
+    rate_hz: int
+    layout: Layout
+
+    def __post_init__(self) -> None:
+        if self.layout not in get_args(Layout):
+            raise ValueError(f"layout is {self.layout!r}; it must be one of {', '.join(get_args(Layout))}")
+        if isinstance(self.rate_hz, bool) or int(self.rate_hz) != self.rate_hz or self.rate_hz <= 0:
+            raise ValueError(f"rate_hz is {self.rate_hz}; it must be a positive whole number")
+        samples = np.ascontiguousarray(self.samples, dtype=np.float32)
+        channels = LAYOUT_CHANNELS[self.layout]
+        if samples.ndim != 2 or samples.shape[0] != channels:
+            raise ValueError(
+                f"samples has shape {np.shape(self.samples)}; layout {self.layout!r} needs ({channels}, samples)"
+            )
+        if not np.isfinite(samples).all():
+            channel, index = np.argwhere(~np.isfinite(samples))[0]
+            raise ValueError(
+                f"samples holds {samples[channel, index]} at channel {channel}, sample {index}; "
+                "every sample must be finite: repair the sound or the model that made it"
+            )
+        object.__setattr__(self, "rate_hz", int(self.rate_hz))
+        object.__setattr__(self, "samples", samples)
+
+    @property
+    def duration_s(self) -> float:
+        """Length in seconds."""
+        return self.samples.shape[1] / self.rate_hz
+
+    @property
+    def peak(self) -> float:
+        """Largest magnitude of any sample, 0 for no samples."""
+        return float(np.max(np.abs(self.samples), initial=0.0))
+
+
+def require_layout(audio: SpatialAudio, layout: Layout, argument: str = "audio") -> None:
+    """Check the layout of an argument.
+
+    Raises:
+        ValueError: If the layout differs.
+    """
+    if audio.layout != layout:
+        raise ValueError(f"{argument} has layout {audio.layout!r}; it must be {layout!r}")
