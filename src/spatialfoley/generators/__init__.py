@@ -1,0 +1,1 @@
+"""Generators: conditions in, tokens or latents out. Each is a network, an objective and a sampler."""
