@@ -1,7 +1,7 @@
 """Seconds to samples, frames, tokens and decoder rows: the one home of these roundings.
 
-Every length is derived from a duration and a rate by a function of this module. The roundings are those of the
-published models (truncation for tokens, ceiling for codec frames), so none of them may be "improved" in place.
+Every length is derived from a duration and a rate by a function of this module. The roundings are those of
+the published models (truncation for tokens, ceiling for codec frames), so none may be "improved" in place.
 """
 
 import math
@@ -54,7 +54,7 @@ def codec_frames(samples: int, hop_samples: int) -> int:
 
 
 def decoder_rows(frames: int) -> int:
-    """Rows of the ViSAGe token layout for a number of codec frames: two per frame and one to flush the delay."""
+    """Rows of the ViSAGe token layout for some codec frames: two per frame and one for the delay."""
     _check_count("frames", frames)
     return 2 * frames + 1
 

@@ -1,1 +1,1 @@
-"""Sound-field maths without learning and without files: directions, fields, maps, ears, loudspeakers, views."""
+"""Sound-field maths, no learning and no files: directions, fields, maps, ears, loudspeakers, views."""

@@ -45,7 +45,7 @@ class Direction:
 
 @dataclass(frozen=True)
 class CameraPose:
-    """Orientation of a camera or a head: yaw left +, pitch up +, roll + (the right side goes down), degrees."""
+    """Orientation of a camera or a head in degrees: yaw left +, pitch up +, roll + (right side down)."""
 
     yaw_deg: float = 0.0
     pitch_deg: float = 0.0

@@ -105,9 +105,9 @@ def rotate(
 ) -> SpatialAudio:
     """Turn the whole scene around the listener, by fixed angles or along a trajectory.
 
-    Positive yaw turns the scene counter-clockwise (a source in front goes to the left), positive pitch lifts the
-    front, positive roll lowers the right side. A trajectory is evaluated at every sample, so a moving rotation
-    has no steps. To hear a scene from a turned head use `listen_from`, which is the inverse.
+    Positive yaw turns the scene counter-clockwise (a source in front goes to the left), positive pitch lifts
+    the front, positive roll lowers the right side. A trajectory is evaluated at every sample, so a moving
+    rotation has no steps. To hear a scene from a turned head use `listen_from`, which is the inverse.
 
     Args:
         audio: Sound of layout "foa".

@@ -39,7 +39,7 @@ class SpatialAudio:
         channels = LAYOUT_CHANNELS[self.layout]
         if samples.ndim != 2 or samples.shape[0] != channels:
             raise ValueError(
-                f"samples has shape {np.shape(self.samples)}; layout {self.layout!r} needs ({channels}, samples)"
+                f"samples has shape {samples.shape}; layout {self.layout!r} needs ({channels}, samples)"
             )
         if not np.isfinite(samples).all():
             channel, index = np.argwhere(~np.isfinite(samples))[0]

@@ -78,7 +78,8 @@ class CameraTrajectory:
         self, times_s: npt.ArrayLike, dtype: npt.DTypeLike = np.float64
     ) -> npt.NDArray[np.float64]:
         """Rotations R_cam (v_world = R_cam v_cam) at times in seconds: (N, 3, 3) for times of shape (N,)."""
-        return pose_matrices(*self.angles_at(times_s), dtype=dtype)
+        yaw_deg, pitch_deg, roll_deg = self.angles_at(times_s)
+        return pose_matrices(yaw_deg, pitch_deg, roll_deg, dtype)
 
 
 def _first_bad(array: npt.NDArray[np.float64]) -> int:
