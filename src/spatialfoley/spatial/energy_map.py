@@ -2,7 +2,7 @@
 
 A map cell is the RMS of a beam, ``sqrt(mᵀ C m)`` with the gains m of the cell and C = E[x xᵀ], so that no
 beam signal is ever formed. The grid is that of the ViSAGe metrics: 90 × 180 cells of 2°, row r at elevation
-88 - 2r, column c at azimuth 178 - 2c. It reads like a panorama: left is left, up is up, the front is (44, 89).
+88 - 2r, column c at azimuth 178 - 2c. It reads like a panorama: left is left, up is up, front is (44, 89).
 
 Two variants of the gains (W, Y, Z, X) exist:
 

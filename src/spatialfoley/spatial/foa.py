@@ -8,7 +8,7 @@ import numpy.typing as npt
 from spatialfoley.conventions import FOA_CHANNELS, W, X, Y, Z
 from spatialfoley.spatial.direction import CameraPose, Direction
 from spatialfoley.spatial.signal import SpatialAudio, require_layout
-from spatialfoley.spatial.trajectory import CameraTrajectory
+from spatialfoley.spatial.trajectory import CameraTrajectory, as_trajectory
 
 VECTOR_CHANNELS = (X, Y, Z)
 """The channels that hold the x, y and z component of the field, in that order."""
@@ -142,15 +142,6 @@ def as_world(audio: SpatialAudio, camera: Direction | CameraPose | CameraTraject
     """A field given relative to a turned camera, put back into the world: the inverse of `listen_from`."""
     require_layout(audio, "foa")
     return _rotate_along(audio, as_trajectory(camera), inverse=False)
-
-
-def as_trajectory(camera: Direction | CameraPose | CameraTrajectory) -> CameraTrajectory:
-    """A trajectory from anything that says where a camera looks."""
-    if isinstance(camera, CameraTrajectory):
-        return camera
-    if isinstance(camera, Direction):
-        camera = CameraPose.facing(camera)
-    return CameraTrajectory.static(camera)
 
 
 def to_n3d(samples: npt.ArrayLike) -> npt.NDArray[np.float32]:

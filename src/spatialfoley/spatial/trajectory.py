@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from spatialfoley.spatial.direction import CameraPose, pose_matrices
+from spatialfoley.spatial.direction import CameraPose, Direction, pose_matrices
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,6 +80,15 @@ class CameraTrajectory:
         """Rotations R_cam (v_world = R_cam v_cam) at times in seconds: (N, 3, 3) for times of shape (N,)."""
         yaw_deg, pitch_deg, roll_deg = self.angles_at(times_s)
         return pose_matrices(yaw_deg, pitch_deg, roll_deg, dtype)
+
+
+def as_trajectory(camera: Direction | CameraPose | CameraTrajectory) -> CameraTrajectory:
+    """A trajectory from anything that says where a camera looks."""
+    if isinstance(camera, CameraTrajectory):
+        return camera
+    if isinstance(camera, Direction):
+        camera = CameraPose.facing(camera)
+    return CameraTrajectory.static(camera)
 
 
 def _first_bad(array: npt.NDArray[np.float64]) -> int:
