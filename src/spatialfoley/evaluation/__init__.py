@@ -1,0 +1,1 @@
+"""Scores of generated sound: pure functions on arrays, and the suites that apply them."""

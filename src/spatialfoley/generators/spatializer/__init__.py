@@ -1,0 +1,1 @@
+"""Two-stage baselines: a mono sound, then a place for it."""
