@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from spatialfoley.generators.guidance import Guidance
 from spatialfoley.generators.visage.config import VisageConfig
 from spatialfoley.generators.visage.token_layout import TokenLayout
 
@@ -312,6 +313,26 @@ class VisageModel(nn.Module):
             direction = torch.where(conditions.direction_dropped[:, None], self.dir_null_embedding, direction)
         encoded: Tensor = self.model.encoder(frames, energy, direction)
         return encoded
+
+    def encode_branches(self, conditions: VisageConditions, guidance: Guidance) -> Tensor:
+        """Encoder states of every branch of a guidance, in one pass.
+
+        Returns:
+            (branches, B, T + 2, D).
+        """
+        copies = len(guidance.branches)
+        batch = len(conditions.frames)
+        unseen = [not branch.visual for branch in guidance.branches]
+        undirected = [not branch.direction for branch in guidance.branches]
+        energy_map, device = conditions.energy_map, conditions.frames.device
+        stacked = VisageConditions(
+            frames=conditions.frames.repeat(copies, 1, 1),
+            energy_map=None if energy_map is None else energy_map.repeat(copies, 1, 1),
+            direction=conditions.direction.repeat(copies, 1),
+            visual_dropped=torch.tensor(unseen, device=device).repeat_interleave(batch),
+            direction_dropped=torch.tensor(undirected, device=device).repeat_interleave(batch),
+        )
+        return self.encode(stacked).unflatten(0, (copies, batch))
 
     def decode_teacher(self, rows: Tensor, encoder_hidden: Tensor) -> Tensor:
         """Hidden states of all positions, given the true rows before each.

@@ -16,6 +16,8 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
+from spatialfoley.timeline import decoder_rows
+
 IGNORED_LABEL = -100
 """Label of a cell that the loss leaves out."""
 
@@ -67,7 +69,7 @@ class TokenLayout:
 
     def row_count(self, frames: int) -> int:
         """Decoder rows of a clip of `frames` codec frames."""
-        return 2 * frames + (1 if self.channels > 1 else 0)
+        return decoder_rows(frames) if self.channels > 1 else 2 * frames
 
     def frame_count(self, rows: int) -> int:
         """Codec frames of a clip of `rows` decoder rows.

@@ -1,0 +1,1 @@
+"""Codecs: waveforms to tokens and back."""

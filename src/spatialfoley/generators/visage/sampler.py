@@ -1,0 +1,240 @@
+"""Choosing tokens row by row. Takes a step function and knows no network."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Protocol
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from spatialfoley.generators.guidance import mix_branches
+from spatialfoley.generators.visage.stepper import StepFunction
+from spatialfoley.generators.visage.token_layout import TokenLayout
+
+
+@dataclass(frozen=True)
+class SamplingSettings:
+    """How a token is drawn from its logits.
+
+    Attributes:
+        top_k: Only the k likeliest tokens can be drawn (those equal to the k-th included).
+        temperature: Logits are divided by it; 0 takes the likeliest token.
+        spatial_temperature: Temperature of the codebooks of Y, Z, X; None for the same.
+        spatial_top_k: `top_k` of the codebooks of Y, Z, X; None for the same.
+    """
+
+    top_k: int = 256
+    temperature: float = 1.0
+    spatial_temperature: float | None = None
+    spatial_top_k: int | None = None
+
+    def __post_init__(self) -> None:
+        """Check the ranges.
+
+        Raises:
+            ValueError: If a temperature is negative or not finite, or a k is not positive.
+        """
+        for name in ("temperature", "spatial_temperature"):
+            value = getattr(self, name)
+            if value is not None and not 0 <= value < float("inf"):
+                raise ValueError(f"{name} is {value}, but must be finite and at least 0 (0: greedy)")
+        for name in ("top_k", "spatial_top_k"):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise ValueError(f"{name} is {value}, but must be at least 1")
+
+    @classmethod
+    def greedy(cls) -> SamplingSettings:
+        """Always the likeliest token; needs no noise."""
+        return cls(temperature=0.0)
+
+    @property
+    def of_w(self) -> tuple[float, int]:
+        """Temperature and k of the codebooks of W."""
+        return self.temperature, self.top_k
+
+    @property
+    def of_spatial(self) -> tuple[float, int]:
+        """Temperature and k of the codebooks of Y, Z, X."""
+        temperature = self.temperature if self.spatial_temperature is None else self.spatial_temperature
+        return temperature, self.top_k if self.spatial_top_k is None else self.spatial_top_k
+
+
+class NoiseSource(Protocol):
+    """Exp(1) noise for the draws; token = argmax(probability / noise)."""
+
+    def draw(self, active: int, vocabulary: int) -> Tensor:
+        """Noise (B, active, vocabulary) of the next row, codebooks ascending."""
+        ...
+
+
+class SeededNoise:
+    """Noise of each clip from its own generator, so that no clip depends on its batch or on the device."""
+
+    def __init__(
+        self, seed: int, clip_indices: Sequence[int], device: torch.device | str | None = None
+    ) -> None:
+        """Start one generator per clip.
+
+        Args:
+            seed: Any non-negative integer.
+            clip_indices: One non-negative number per clip of the batch; the same number gives the same noise.
+            device: Where the noise is needed. It is always drawn on the CPU.
+
+        Raises:
+            ValueError: If a number is negative or there is no clip.
+        """
+        if seed < 0 or not clip_indices or min(clip_indices) < 0:
+            raise ValueError(
+                f"seed {seed} and clip_indices {list(clip_indices)} must be at least 0, one or more"
+            )
+        self._device = device
+        self._generators = [
+            torch.Generator().manual_seed(int(np.random.SeedSequence((seed, index)).generate_state(1)[0]))
+            for index in clip_indices
+        ]
+
+    def draw(self, active: int, vocabulary: int) -> Tensor:
+        """Noise (B, active, vocabulary) of the next row."""
+        uniform = torch.empty(len(self._generators), active, vocabulary)
+        for row, generator in zip(uniform, self._generators, strict=True):
+            row.uniform_(generator=generator)
+        # -log(0) is infinite: such a token is simply never drawn.
+        return uniform.log_().neg_().to(self._device)
+
+
+class StoredNoise:
+    """Noise read from an array, one draw (B, V) per active codebook, in order."""
+
+    def __init__(self, draws: Tensor) -> None:
+        """Read from draws (number, B, V)."""
+        self._draws = draws
+        self._used = 0
+
+    def draw(self, active: int, vocabulary: int) -> Tensor:
+        """Noise (B, active, vocabulary) of the next row.
+
+        Raises:
+            ValueError: If the array is used up or has another vocabulary.
+        """
+        noise = self._draws[self._used : self._used + active]
+        self._used += active
+        if noise.shape[0] != active or noise.shape[2] != vocabulary:
+            raise ValueError(
+                f"the stored noise has the shape {tuple(self._draws.shape)}, but draws "
+                f"{self._used - active} to {self._used - 1} of {vocabulary} values were asked for"
+            )
+        return noise.transpose(0, 1)
+
+
+@torch.no_grad()
+def sample_rows(
+    step_fn: StepFunction,
+    layout: TokenLayout,
+    frames: int,
+    guidance_weights: tuple[float, ...],
+    settings: SamplingSettings,
+    noise: NoiseSource | None,
+    on_row: Callable[[int, int], None] | None = None,
+) -> Tensor:
+    """Generate the codes of a batch of clips.
+
+    Args:
+        step_fn: Gives the logits (branches, B, active, V) of each row in turn.
+        layout: Which codebooks each row holds.
+        frames: Codec frames S.
+        guidance_weights: One weight per branch, summing to 1 (`Guidance.weights`).
+        settings: How tokens are drawn.
+        noise: Noise for the draws; may be None when every codebook is greedy.
+        on_row: Called after each row with its number (from 1) and the number of rows.
+
+    Returns:
+        Codes (B, S, K), int64.
+
+    Raises:
+        ValueError: If frames is not positive, or noise is missing.
+    """
+    if frames < 1:
+        raise ValueError(
+            f"frames is {frames}, but must be at least 1: the clip is shorter than one codec frame"
+        )
+    greedy = settings.of_w[0] == 0 and settings.of_spatial[0] == 0
+    if noise is None and not greedy:
+        raise ValueError("noise is None, but a temperature above 0 needs it")
+    row_count = layout.row_count(frames)
+    rows: Tensor | None = None
+    previous: Tensor | None = None
+    for row_index in range(row_count):
+        logits = mix_branches(step_fn(row_index, previous), guidance_weights)
+        batch, count, vocabulary = logits.shape
+        drawn = None if greedy or noise is None else noise.draw(count, vocabulary)
+        if rows is None:
+            rows = torch.full((row_count, batch, layout.codebooks), layout.pad_id, device=logits.device)
+        active, w_count = _placement(layout.active_codebooks(row_index, row_count - 1), layout, logits.device)
+        previous = rows[row_index]
+        previous[:, active] = _choose(logits, w_count, settings, drawn)
+        if on_row is not None:
+            on_row(row_index + 1, row_count)
+    assert rows is not None
+    return layout.deinterleave(rows.transpose(0, 1))
+
+
+def repeat_last_frame(codes: Tensor, frames: int) -> Tensor:
+    """Lengthen codes (B, S, K) to `frames` codec frames by repeating the last, as published.
+
+    The nominal frame rate of the codec is a little lower than its true one, so the generated frames may end
+    before the clip does. Codes that are long enough are returned unchanged.
+
+    Raises:
+        ValueError: If there is no frame to repeat.
+    """
+    if codes.shape[1] == 0:
+        raise ValueError("codes has no frame to repeat")
+    missing = frames - codes.shape[1]
+    if missing <= 0:
+        return codes
+    return torch.cat([codes, codes[:, -1:].expand(-1, missing, -1)], dim=1)
+
+
+def draw_tokens(logits: Tensor, temperature: float, top_k: int, noise: Tensor | None) -> Tensor:
+    """Draw one token per codebook.
+
+    Args:
+        logits: (B, active, V).
+        temperature: 0 takes the likeliest token.
+        top_k: Tokens below the k-th largest logit are left out; ties with it stay.
+        noise: Exp(1) draws (B, active, V); not read at temperature 0.
+
+    Returns:
+        Tokens (B, active).
+    """
+    if temperature == 0 or noise is None:
+        return logits.argmax(dim=-1)
+    if temperature != 1.0:
+        logits = logits / temperature
+    vocabulary = logits.shape[-1]
+    if top_k < vocabulary:
+        kth_largest = logits.kthvalue(vocabulary - top_k + 1, dim=-1, keepdim=True).values
+        logits = logits.masked_fill(logits < kth_largest, -torch.inf)
+    return (torch.softmax(logits, dim=-1) / noise).argmax(dim=-1)
+
+
+def _choose(logits: Tensor, w_count: int, settings: SamplingSettings, noise: Tensor | None) -> Tensor:
+    """Tokens (B, active) of one row whose first `w_count` codebooks are of W."""
+    if settings.of_w == settings.of_spatial or w_count == logits.shape[1]:
+        return draw_tokens(logits, *settings.of_w, noise)
+    parts = []
+    for part, rule in ((slice(0, w_count), settings.of_w), (slice(w_count, None), settings.of_spatial)):
+        part_noise = None if noise is None else noise[:, part]
+        parts.append(draw_tokens(logits[:, part], *rule, part_noise))
+    return torch.cat(parts, dim=1)
+
+
+@lru_cache(maxsize=64)
+def _placement(active: tuple[int, ...], layout: TokenLayout, device: torch.device) -> tuple[Tensor, int]:
+    """Active codebooks as an index, and how many of them are of W (they come first)."""
+    return torch.tensor(active, device=device), sum(codebook < layout.levels for codebook in active)
