@@ -1,7 +1,7 @@
 """Silent video in, spatial audio out.
 
-The public names, nothing else. Each is imported when it is first used, so that ``import spatialfoley`` is quick and
-does not load torch.
+The public names, nothing else. Each is imported when it is first used, so that ``import spatialfoley`` is
+quick and does not load torch.
 """
 
 from importlib import import_module
@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from spatialfoley.media.audio import read_audio, write_audio
-    from spatialfoley.media.mux import write_video
     from spatialfoley.media.video import Video, read_video
+    from spatialfoley.media.video_writer import write_video
     from spatialfoley.pipeline import Pipeline, load_pipeline
     from spatialfoley.spatial.binaural import render_binaural, render_stereo
     from spatialfoley.spatial.direction import CameraPose, Direction
@@ -49,7 +49,7 @@ _HOMES = {
     "render_stereo": "spatial.binaural",
     "rotate": "spatial.foa",
     "write_audio": "media.audio",
-    "write_video": "media.mux",
+    "write_video": "media.video_writer",
 }
 
 
