@@ -20,6 +20,7 @@ from spatialfoley.spatial.signal import Layout, SpatialAudio
 AMBIX_COMMENT = "AmbiX ACN SN3D order 1 WYZX"
 """Text that every ambisonic file carries: the header itself has no field for the convention."""
 
+_CODEC_BLOCK_SAMPLES = 2880  # the longest block of AAC and Opus
 _LAYOUT_OF_CHANNELS: dict[int, Layout] = {1: "mono", 2: "stereo", 4: "foa", 6: "5.1", 12: "7.1.4"}
 _COMMENTS = {"foa": AMBIX_COMMENT, "binaural": "binaural, for headphones"}
 
@@ -153,6 +154,11 @@ def _read_with_ffmpeg(path: Path) -> tuple[np.ndarray, int]:
                 "copy or convert it again"
             ) from error
         rate_hz = int(stream.rate)
+        declared = round(float((stream.duration or 0) * (stream.time_base or 0)) * rate_hz)
     if not blocks:
         raise MediaError(f"{path} has an audio stream without a single sample; copy or convert it again")
-    return np.concatenate(blocks, axis=1), rate_hz
+    samples = np.concatenate(blocks, axis=1)
+    # Codecs decode whole blocks; the container knows where in the last one the sound ends.
+    if 0 < samples.shape[1] - declared <= _CODEC_BLOCK_SAMPLES and declared > 0:
+        samples = samples[:, :declared]
+    return samples, rate_hz

@@ -62,3 +62,13 @@ def picture_stream(container: InputContainer, path: str | Path) -> VideoStream:
     if stream.codec_context is None or not stream.width or not stream.height:
         raise MediaError(f"{path} has a video stream that cannot be decoded; convert it to mp4 (H.264)")
     return stream
+
+
+def seek_before(container: InputContainer, stream: VideoStream, file_time_s: float) -> None:
+    """Go to a key frame at or before `file_time_s` (seconds on the file's own clock)."""
+    # Seeking goes by decoding time, which with B-frames lies a few frames before showing time.
+    early_s = file_time_s - 0.5
+    try:
+        container.seek(int(early_s / (stream.time_base or 1)), stream=stream, backward=True)
+    except av.FFmpegError:
+        container.seek(0)  # formats without an index: start over and read forward

@@ -28,12 +28,10 @@ class PictureScaler:
 
     def rgb(self, frame: VideoFrame) -> np.ndarray:
         """Return uint8 RGB of shape (height, width, 3), turned upright by the frame's display matrix."""
-        quarter_turns = round(frame.rotation / 90.0) % 4  # counter-clockwise, as np.rot90
+        transposed, flip_y, flip_x = _orientation(frame)
         width, height = displayed_size(frame, self._pixel_aspect)
-        if quarter_turns % 2:
-            width, height = height, width
         out_height, out_width = self._scaled_size(height, width)
-        stored = (out_width, out_height) if quarter_turns % 2 == 0 else (out_height, out_width)
+        stored = (out_height, out_width) if transposed else (out_width, out_height)
         shrinks = stored[0] <= frame.width and stored[1] <= frame.height
         picture = self._reformatter.reformat(
             frame,
@@ -43,7 +41,8 @@ class PictureScaler:
             interpolation=Interpolation.AREA if shrinks else Interpolation.BICUBIC,
             threads=1,
         ).to_ndarray()
-        upright = np.rot90(picture, quarter_turns) if quarter_turns else picture
+        upright = picture.swapaxes(0, 1) if transposed else picture
+        upright = upright[:: -1 if flip_y else 1, :: -1 if flip_x else 1]
         return np.ascontiguousarray(self._cropped(upright))
 
     def _scaled_size(self, height: int, width: int) -> tuple[int, int]:
@@ -65,5 +64,21 @@ class PictureScaler:
 
 
 def displayed_size(frame: VideoFrame, pixel_aspect: float) -> tuple[int, int]:
-    """Return (width, height) of the stored picture with square pixels, before any rotation."""
-    return max(1, round(frame.width * pixel_aspect)), frame.height
+    """Return (width, height) of the picture as shown: square pixels, upright."""
+    width, height = max(1, round(frame.width * pixel_aspect)), frame.height
+    return (height, width) if _orientation(frame)[0] else (width, height)
+
+
+def _orientation(frame: VideoFrame) -> tuple[bool, bool, bool]:
+    """Which of the eight ways the display matrix asks for: (transpose, then flip rows, then flip columns).
+
+    The matrix (a b u; c d v; x y w) sends the stored point (p, q) to (a p + c q + x, b p + d q + y). Slanted
+    angles, which no camera writes, go to the nearest quarter turn.
+    """
+    data = frame.side_data.get("DISPLAYMATRIX")
+    if data is None:
+        return False, False, False
+    a, b, _, c, d = np.frombuffer(bytes(data), dtype=np.int32)[:5].tolist()
+    if abs(a) + abs(d) >= abs(b) + abs(c):
+        return False, d < 0, a < 0
+    return True, b < 0, c < 0

@@ -12,7 +12,7 @@ import av
 import numpy as np
 from av.video.frame import VideoFrame
 
-from spatialfoley.media.container import open_media, picture_stream
+from spatialfoley.media.container import open_media, picture_stream, seek_before
 from spatialfoley.media.errors import MediaError
 from spatialfoley.media.picture_scaler import Crop, FrameSize, PictureScaler, displayed_size
 from spatialfoley.media.picture_timing import PictureTiming, measure_timing
@@ -38,6 +38,8 @@ class Video:
         width: displayed width in pixels (square pixels, upright).
         height: displayed height in pixels.
         average_rate_hz: frames per second over the whole file.
+        tolerance_s: how far a time stamp may be off, because files round it to their clock ticks.
+        origin_s: time stamp of the first frame on the file's own clock; time zero of the other times.
     """
 
     path: Path | None
@@ -47,7 +49,8 @@ class Video:
     height: int
     average_rate_hz: float
     _source: _FrameSource = field(repr=False, compare=False)
-    _tolerance_s: float = field(repr=False, compare=False, default=1e-6)
+    tolerance_s: float = field(repr=False, default=1e-6)
+    origin_s: float = field(repr=False, default=0.0)
 
     @classmethod
     def from_frames(cls, frames: np.ndarray, rate_hz: float) -> "Video":
@@ -81,8 +84,8 @@ class Video:
         """
         absolute = np.array(sorted(self._source.frame_times_from(self.start_s)))
         end_s = self.start_s + self.duration_s
-        first = int(np.searchsorted(absolute, self.start_s + self._tolerance_s, side="right")) - 1
-        last = int(np.searchsorted(absolute, end_s - self._tolerance_s, side="left"))
+        first = int(np.searchsorted(absolute, self.start_s + self.tolerance_s, side="right")) - 1
+        last = int(np.searchsorted(absolute, end_s - self.tolerance_s, side="left"))
         return absolute[max(first, 0) : last] - self.start_s
 
     def frames_at(
@@ -131,12 +134,12 @@ class Video:
         A frame that appeared before the stretch and is still on screen comes first, with time 0.
         """
         scaler = PictureScaler(self._source.pixel_aspect, _checked_size(size_px, crop), crop)
-        end_s = self.start_s + self.duration_s - self._tolerance_s
+        end_s = self.start_s + self.duration_s - self.tolerance_s
         held: tuple[float, VideoFrame] | None = None
         for time_s, frame in self._source.frames_from(self.start_s):
             if time_s >= end_s:
                 break
-            if held is not None and time_s > self.start_s + self._tolerance_s:
+            if held is not None and time_s > self.start_s + self.tolerance_s:
                 yield max(0.0, held[0] - self.start_s), scaler.rgb(held[1])
             held = (time_s, frame)
         if held is not None:
@@ -146,7 +149,7 @@ class Video:
         """Yield (index of the time, frame, is another frame than before) for ascending times."""
         if len(ascending_s) == 0:
             return
-        wanted = ascending_s + self.start_s + self._tolerance_s
+        wanted = ascending_s + self.start_s + self.tolerance_s
         position = 0
         on_screen: VideoFrame | None = None
         for time_s, frame in self._source.frames_from(float(wanted[0])):
@@ -163,7 +166,7 @@ class Video:
             position, is_new = position + 1, False
 
     def _check_times(self, times: np.ndarray) -> None:
-        slack_s = max(self._tolerance_s, 1e-6)
+        slack_s = max(self.tolerance_s, 1e-6)
         bad = times[~((times >= -slack_s) & (times <= self.duration_s + slack_s))]
         if len(bad):
             raise ValueError(
@@ -200,8 +203,6 @@ def read_video(path: str | Path, start_s: float = 0.0, duration_s: float | None 
             f"{source} is too short: its picture lasts 0 s; give a video with at least one whole frame"
         )
     width, height = displayed_size(first, pixel_aspect)
-    if round(first.rotation / 90.0) % 2:
-        width, height = height, width
     length_s = _window_s(source, timing.duration_s, start_s, duration_s)
     return Video(
         source,
@@ -213,6 +214,7 @@ def read_video(path: str | Path, start_s: float = 0.0, duration_s: float | None 
         _FileSource(source, timing, pixel_aspect),
         # Time stamps are rounded to ticks: a frame due at t may carry a stamp half a tick later.
         min(max(tick_s / 2, 1e-6), 5e-4),
+        timing.origin_s,
     )
 
 
@@ -242,7 +244,8 @@ class _FileSource:
         with closing(open_media(self.path)) as container:
             stream = picture_stream(container, self.path)
             stream.thread_type = "AUTO"
-            self._seek(container, stream, time_s)
+            if time_s > 0:
+                seek_before(container, stream, time_s + self.timing.origin_s)
             try:
                 for frame in container.decode(stream):
                     if frame.pts is not None:
@@ -255,20 +258,11 @@ class _FileSource:
     def frame_times_from(self, time_s: float) -> Iterator[float]:
         with closing(open_media(self.path)) as container:
             stream = picture_stream(container, self.path)
-            self._seek(container, stream, time_s)
+            if time_s > 0:
+                seek_before(container, stream, time_s + self.timing.origin_s)
             for packet in container.demux(stream):
                 if packet.pts is not None and not packet.is_discard:
                     yield float(packet.pts * packet.time_base) - self.timing.origin_s
-
-    def _seek(self, container: Any, stream: Any, time_s: float) -> None:
-        if time_s <= 0:
-            return
-        # Seeking goes by decoding time, which with B-frames lies a few frames before showing time.
-        early_s = max(0.0, time_s - 0.5) + self.timing.origin_s
-        try:
-            container.seek(int(early_s / stream.time_base), stream=stream, backward=True)
-        except av.FFmpegError:
-            container.seek(0)
 
 
 @dataclass(frozen=True)
