@@ -1,6 +1,6 @@
 """From a decoded frame to the upright, cropped, resized RGB array that the rest of the project sees."""
 
-from typing import Literal
+from typing import Any, Literal, cast
 
 import numpy as np
 from av.video.frame import VideoFrame
@@ -78,7 +78,7 @@ def _orientation(frame: VideoFrame) -> tuple[bool, bool, bool]:
     data = frame.side_data.get("DISPLAYMATRIX")
     if data is None:
         return False, False, False
-    a, b, _, c, d = np.frombuffer(bytes(data), dtype=np.int32)[:5].tolist()
+    a, b, _, c, d = np.frombuffer(bytes(cast(Any, data)), dtype=np.int32)[:5].tolist()
     if abs(a) + abs(d) >= abs(b) + abs(c):
         return False, d < 0, a < 0
     return True, b < 0, c < 0
