@@ -142,7 +142,7 @@ def _lamp(canvas: Canvas, source: Source, state: Activity) -> None:
     halo = np.clip(1.7 - np.hypot(canvas.u, canvas.v), 0, 1) * state.flash
     canvas.paint(halo, np.array([0.8, 0.9, 1.0], np.float32))
     star = np.sqrt(np.abs(canvas.u)) + np.sqrt(np.abs(canvas.v)) - np.sqrt(1.1 * grow)
-    canvas.paint(canvas.box(0, 0, 0.42, 0.42), DARK)
+    canvas.paint(canvas.box(0, 0, 0.58, 0.58), DARK)
     canvas.paint(canvas.mask(star), body_colour(source, state, whiten=0.9))
 
 
@@ -164,8 +164,8 @@ def _fountain(canvas: Canvas, source: Source, state: Activity) -> None:
     for index in range(9):
         flight = np.modf(state.time_s * 2.1 + index * 0.618)[0]
         side = 1.1 * np.sin(2.4 * index) * flight
-        drops = np.maximum(drops, canvas.disc(side, -0.6 + 4.2 * flight * (1 - 0.8 * flight), 0.14))
-    canvas.paint(0.8 * state.active * canvas.box(0, 0.0, 0.14, 0.75), np.array([0.75, 0.88, 1.0], np.float32))
+        drops = np.maximum(drops, canvas.disc(side, -0.6 + 4.2 * flight * (1 - 0.8 * flight), 0.19))
+    canvas.paint(0.9 * state.active * canvas.box(0, 0.1, 0.22, 0.85), np.array([0.75, 0.88, 1.0], np.float32))
     canvas.paint(state.active * drops, np.array([0.8, 0.92, 1.0], np.float32))
     canvas.paint(canvas.ellipse(1.0, 0.42, -0.55), colour)
     canvas.paint(canvas.ellipse(0.7, 0.2, -0.42), 0.5 * colour)
