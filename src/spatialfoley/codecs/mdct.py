@@ -1,7 +1,8 @@
 """Modified discrete cosine transform: the linear, critically sampled front end of the tiny codec.
 
 A linear front end keeps polarity: the coefficients of -x are minus those of x, which a codec for ambisonics
-needs (the sign of Y, Z, X against W *is* the direction). Sine window, half overlap (Princen and Bradley, 1986).
+needs (the sign of Y, Z, X against W *is* the direction). Sine window, half overlap
+(Princen and Bradley, 1986).
 """
 
 import math

@@ -41,11 +41,11 @@ class OddQuantizer(nn.Module):
             raise ValueError(
                 f"vocabulary_size is {vocabulary_size}; a sign-symmetric codebook needs an even one"
             )
-        self.half = vocabulary_size // 2
-        codebooks = torch.randn(levels, self.half, dim) * 0.5
+        self.half_size = vocabulary_size // 2
+        codebooks = torch.randn(levels, self.half_size, dim) * 0.5
         self.register_buffer("codebooks", codebooks)
         # Training state of the moving averages: kept in checkpoints of a run, not in the shipped weights.
-        self.register_buffer("cluster_size", torch.ones(levels, self.half), persistent=False)
+        self.register_buffer("cluster_size", torch.ones(levels, self.half_size), persistent=False)
         self.register_buffer("cluster_sum", codebooks.clone(), persistent=False)
 
     def nearest(self, residual: Tensor, level: int) -> tuple[Tensor, Tensor]:
@@ -56,7 +56,7 @@ class OddQuantizer(nn.Module):
         best = (book.square().sum(-1) - 2 * dots.abs()).argmin(-1)
         negative = dots.gather(-1, best[..., None])[..., 0] < 0
         vector = book[best] * torch.where(negative, -1.0, 1.0)[..., None]
-        return best + self.half * negative, vector
+        return best + self.half_size * negative, vector
 
     def encode(self, z: Tensor) -> Tensor:
         """Codes [..., levels] of latents [..., dim]."""
@@ -72,11 +72,11 @@ class OddQuantizer(nn.Module):
         z = torch.zeros(*codes.shape[:-1], self.codebooks.shape[-1], device=codes.device)
         for level, book in enumerate(self.codebooks):
             index = codes[..., level]
-            z = z + book[index % self.half] * torch.where(index >= self.half, -1.0, 1.0)[..., None]
+            z = z + book[index % self.half_size] * torch.where(index >= self.half_size, -1.0, 1.0)[..., None]
         return z
 
     def train_step(self, z: Tensor, decay: float = 0.99) -> tuple[Tensor, Tensor]:
-        """Quantise z [M, dim], gradient straight through, and move the codebooks; also the commitment loss."""
+        """Quantise z [M, dim], gradient straight through, moving the codebooks; also the commitment loss."""
         residual, total, commitment = z, torch.zeros_like(z), z.new_zeros(())
         for level in range(len(self.codebooks)):
             index, vector = self.nearest(residual.detach(), level)
@@ -87,9 +87,9 @@ class OddQuantizer(nn.Module):
 
     @torch.no_grad()
     def _move_codebook(self, level: int, index: Tensor, residual: Tensor, decay: float) -> None:
-        entry = index % self.half
-        upright = residual * torch.where(index >= self.half, -1.0, 1.0)[:, None]
-        count = torch.bincount(entry, minlength=self.half).float()
+        entry = index % self.half_size
+        upright = residual * torch.where(index >= self.half_size, -1.0, 1.0)[:, None]
+        count = torch.bincount(entry, minlength=self.half_size).float()
         total = torch.zeros_like(self.cluster_sum[level]).index_add_(0, entry, upright)
         self.cluster_size[level].mul_(decay).add_(count, alpha=1 - decay)
         self.cluster_sum[level].mul_(decay).add_(total, alpha=1 - decay)

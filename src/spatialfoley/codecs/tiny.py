@@ -5,8 +5,8 @@ Two ideas, both measured in docs/results.md.
 * A mono codec that is odd and scale-free by construction: MDCT, gain apart from shape, odd network, codebooks
   {e, -e}. For a plane wave the shapes of Y, Z, X are the shape of W, whatever the waveform error.
 * Field tokens relative to W. Per frame W has a gain token and shape tokens; each of Y, Z, X has one token for
-  its signed ratio to W (linear, through zero) and shape tokens written as the difference to W's (mod V). So "0"
-  says "the same shape as W": a coherent field is the plainest string there is, not something to be learnt.
+  its signed ratio to W (linear, through zero) and shape tokens written as the difference to W's (mod V). So 0 says
+  "the same shape as W": a coherent field is the plainest string there is, not something to be learnt.
 
 Codebooks are channel-major as ViSAGe orders them: channel (W, Y, Z, X), then level; level 0 is gain or ratio.
 """

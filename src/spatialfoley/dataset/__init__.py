@@ -1,0 +1,1 @@
+"""Clips in, training arrays out."""

@@ -1,0 +1,159 @@
+"""Rendered clips of the synthetic world on disk: shards of arrays that training maps into memory.
+
+Everything is in the camera's frame: the sound as heard from the camera, the truth relative to its view. A shard
+is a folder, written under a temporary name and renamed, so a killed run leaves only whole shards and goes on.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import multiprocessing
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+from spatialfoley import world
+from spatialfoley.timeline import frame_times_s
+
+SHARD_CLIPS = 50
+LEVEL_FLOOR_DB = -60.0
+LEVELS_PER_FRAME = 3
+"""The truth's level is finer than the picture's frames, so that the encoder learns when within a frame."""
+
+
+@dataclasses.dataclass(frozen=True)
+class WorldCacheSettings:
+    """What to render: `clips` scenes with the seeds first_seed, first_seed + 1, ..."""
+
+    folder: str
+    clips: int
+    first_seed: int = 0
+    duration_s: float = 5.0
+    frame_rate_hz: int = 20
+    size_px: int = 56
+    rate_hz: int = 16000
+    workers: int = 1
+
+
+class WorldCache:
+    """The rendered clips, each array [clips, ...] seen as one through `take`."""
+
+    def __init__(self, folder: Path) -> None:
+        self.shards = sorted(path for path in folder.glob("shard-*") if path.is_dir())
+        if not self.shards:
+            raise ValueError(f"{folder} holds no rendered shards; render them with render_world_cache")
+        self._arrays: dict[tuple[int, str], np.ndarray] = {}
+
+    def __len__(self) -> int:
+        return len(self.shards) * SHARD_CLIPS
+
+    def take(self, name: str, clip: int) -> np.ndarray:
+        """Array `name` of a clip: frames [T, H, W, 3], foa [4, N] int16, level [classes, 3T], vectors, in_view."""
+        shard, row = divmod(clip, SHARD_CLIPS)
+        key = (shard, name)
+        if key not in self._arrays:
+            self._arrays[key] = np.load(self.shards[shard] / f"{name}.npy", mmap_mode="r")
+        array: np.ndarray = self._arrays[key][row]
+        return array
+
+
+def render_world_cache(
+    settings: WorldCacheSettings, progress: Callable[[int, int], None] | None = None
+) -> WorldCache:
+    """Render the missing shards and open the cache.
+
+    Raises:
+        ValueError: `clips` is no multiple of the shard size, or the folder holds a cache of other settings.
+    """
+    if settings.clips % SHARD_CLIPS:
+        raise ValueError(f"clips is {settings.clips}; it must be a multiple of {SHARD_CLIPS}")
+    folder = Path(settings.folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    _check_same_settings(folder, settings)
+    total = settings.clips // SHARD_CLIPS
+    missing = [shard for shard in range(total) if not shard_folder(folder, shard).is_dir()]
+    jobs = [(settings, shard) for shard in missing]
+    done = total - len(missing)
+    if settings.workers > 1 and len(jobs) > 1:
+        with multiprocessing.get_context("spawn").Pool(settings.workers) as pool:
+            for _ in pool.imap_unordered(_render_shard, jobs):
+                done += 1
+                if progress is not None:
+                    progress(done * SHARD_CLIPS, settings.clips)
+    else:
+        for job in jobs:
+            _render_shard(job)
+            done += 1
+            if progress is not None:
+                progress(done * SHARD_CLIPS, settings.clips)
+    return WorldCache(folder)
+
+
+def shard_folder(folder: Path, shard: int) -> Path:
+    """Where a shard lies."""
+    return folder / f"shard-{shard:05d}"
+
+
+def _check_same_settings(folder: Path, settings: WorldCacheSettings) -> None:
+    described = {
+        name: value
+        for name, value in dataclasses.asdict(settings).items()
+        if name not in ("folder", "clips", "workers")
+    }
+    path = folder / "settings.json"
+    if path.is_file():
+        found = json.loads(path.read_text(encoding="utf-8"))
+        if found != described:
+            raise ValueError(f"{folder} was rendered with {found}, not {described}; choose another folder")
+    else:
+        path.write_text(json.dumps(described), encoding="utf-8")
+
+
+def _render_shard(job: tuple[WorldCacheSettings, int]) -> None:
+    settings, shard = job
+    first = settings.first_seed + shard * SHARD_CLIPS
+    clips = [render_training_clip(first + row, settings) for row in range(SHARD_CLIPS)]
+    target = shard_folder(Path(settings.folder), shard)
+    temporary = target.with_name(f".{target.name}.{os.getpid()}")
+    shutil.rmtree(temporary, ignore_errors=True)
+    temporary.mkdir()
+    for name in clips[0]:
+        np.save(temporary / f"{name}.npy", np.stack([clip[name] for clip in clips]))
+    temporary.rename(target)
+
+
+def render_training_clip(seed: int, settings: WorldCacheSettings) -> dict[str, np.ndarray]:
+    """One clip and its truth per class (the louder source where two share a class).
+
+    Returns:
+        frames uint8 [T, H, W, 3]; foa int16 [4, N] in the camera's frame; level float16 [classes, 3 T] in [0, 1],
+        0 at LEVEL_FLOOR_DB or below; vectors float16 [classes, T, 3] in the camera's frame; in_view bool
+        [classes, T].
+    """
+    scene = world.make_scene(seed, duration_s=settings.duration_s)
+    times_s = frame_times_s(settings.duration_s, settings.frame_rate_hz)
+    fine_s = frame_times_s(settings.duration_s, settings.frame_rate_hz * LEVELS_PER_FRAME)
+    foa = world.render_foa_camera(scene, settings.rate_hz)
+    truth, fine = world.truth_at(scene, times_s), world.truth_at(scene, fine_s)
+    classes, T = len(world.CLASSES), len(times_s)
+    level = np.zeros((classes, len(fine_s)), np.float16)
+    vectors = np.zeros((classes, T, 3), np.float16)
+    in_view = np.zeros((classes, T), bool)
+    for source, class_name in enumerate(truth.class_names):
+        index = world.CLASSES.index(class_name)
+        scaled = np.clip((fine.level_db[source] - LEVEL_FLOOR_DB) / -LEVEL_FLOOR_DB, 0, 1)
+        if scaled.sum() >= level[index].sum():
+            level[index] = scaled
+            vectors[index] = truth.camera_vectors[source]
+            in_view[index] = truth.in_view[source]
+    return {
+        "frames": world.render_view(scene, times_s, size_px=settings.size_px),
+        "foa": np.clip(np.round(foa * 32767), -32768, 32767).astype(np.int16),
+        "level": level,
+        "vectors": vectors,
+        "in_view": in_view,
+    }

@@ -1,0 +1,111 @@
+"""Task `tiny_codec`: the mono codec learns to give back the sounds of the world."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import random
+from pathlib import Path
+
+import numpy as np
+import torch
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from spatialfoley.codecs.tiny import TinyCodec, TinyCodecConfig
+from spatialfoley.conventions import W
+from spatialfoley.dataset.world_cache import WorldCache, WorldCacheSettings, render_world_cache
+from spatialfoley.media.atomic import atomic_path
+from spatialfoley.training.settings import TrainingSettings, from_mapping
+
+STFT_SIZES = (128, 256, 512, 1024, 2048)
+
+
+@dataclasses.dataclass(frozen=True)
+class CodecObjective:
+    """Weights of the losses and the length of a training crop."""
+
+    crop_s: float = 0.96
+    waveform_weight: float = 1.0
+    commitment_weight: float = 0.25
+    resolutions_per_step: int = 3
+
+
+class CodecTask:
+    """Crops of W from rendered clips; waveform and multi-resolution spectral losses."""
+
+    def __init__(self, settings: TrainingSettings) -> None:
+        self.cache: WorldCache = render_world_cache(from_mapping(WorldCacheSettings, settings.data, "data"))
+        self.objective = from_mapping(CodecObjective, settings.objective, "objective")
+        self.batch_size = settings.batch_size
+        torch.manual_seed(settings.seed)
+        self.codec = TinyCodec(from_mapping(TinyCodecConfig, settings.model, "model"))
+        self.model: nn.Module = _Reconstruction(self.codec)
+
+    def batch(self, generator: torch.Generator) -> Tensor:
+        """Crops [B, N] of equal loudness; crops of near silence are drawn again."""
+        length = round(self.objective.crop_s * self.codec.rate_hz)
+        crops: list[np.ndarray] = []
+        while len(crops) < self.batch_size:
+            clip = int(torch.randint(len(self.cache), (), generator=generator))
+            sound = self.cache.take("foa", clip)[W]
+            start = int(torch.randint(len(sound) - length, (), generator=generator))
+            crop = sound[start : start + length].astype(np.float32) / 32768
+            loudness = float(np.sqrt(np.mean(crop**2)))
+            if loudness > 1e-3:
+                crops.append(crop * (0.1 / loudness))
+        return torch.from_numpy(np.stack(crops))
+
+    def loss(
+        self, model: nn.Module, batch: Tensor, generator: torch.Generator
+    ) -> tuple[Tensor, dict[str, float]]:
+        """Spectral distance at some resolutions, plus waveform distance and commitment."""
+        estimate, commitment = model(batch)
+        estimate = estimate[:, : batch.shape[1]]
+        # The first and last frame of a crop lack a neighbour to overlap with.
+        hop = self.codec.hop_samples
+        reference, estimate = batch[:, hop:-hop], estimate[:, hop:-hop]
+        waveform = (estimate - reference).square().mean() / 0.01
+        order = random.Random(int(torch.randint(2**31, (), generator=generator)))
+        sizes = order.sample(STFT_SIZES, self.objective.resolutions_per_step)
+        spectral = torch.stack([spectral_distance(reference, estimate, size) for size in sizes]).mean()
+        o = self.objective
+        total = spectral + o.waveform_weight * waveform + o.commitment_weight * commitment
+        figures = {"spectral": spectral.item(), "waveform": waveform.item(), "commitment": commitment.item()}
+        return total, figures
+
+    def export(self, folder: Path) -> None:
+        """Write codec.json and codec.safetensors (float16)."""
+        with atomic_path(folder / "codec.json") as path:
+            path.write_text(json.dumps(dataclasses.asdict(self.codec.config), indent=1), encoding="utf-8")
+        weights = {name: tensor.half().contiguous() for name, tensor in self.codec.state_dict().items()}
+        with atomic_path(folder / "codec.safetensors") as path:
+            save_file(weights, path)
+
+
+class _Reconstruction(nn.Module):
+    """The codec's training pass as a module's forward, which distributed wrappers need."""
+
+    def __init__(self, codec: TinyCodec) -> None:
+        super().__init__()
+        self.codec = codec
+
+    def forward(self, samples: Tensor) -> tuple[Tensor, Tensor]:
+        return self.codec.reconstruct(samples)
+
+
+def spectral_distance(reference: Tensor, estimate: Tensor, size: int) -> Tensor:
+    """Spectral convergence plus log-magnitude distance of two sounds [B, N] at one STFT size.
+
+    Source: Yamamoto et al., Parallel WaveGAN (ICASSP 2020), eqs. 4 and 5.
+    """
+    window = torch.hann_window(size, device=reference.device)
+    magnitudes = [
+        torch.stft(sound, size, size // 4, window=window, return_complex=True).abs()
+        for sound in (reference, estimate)
+    ]
+    difference = magnitudes[0] - magnitudes[1]
+    convergence = difference.norm() / magnitudes[0].norm().clamp_min(1e-6)
+    floor = 1e-3 * size**0.5
+    logarithmic = ((magnitudes[0] + floor).log() - (magnitudes[1] + floor).log()).abs().mean()
+    return convergence + logarithmic

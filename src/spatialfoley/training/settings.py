@@ -1,0 +1,164 @@
+"""Recipes: one complete YAML per run, read into frozen dataclasses; an unknown key is an error."""
+
+from __future__ import annotations
+
+import dataclasses
+import types
+import typing
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+import yaml
+
+S = TypeVar("S")
+
+
+class RecipeError(ValueError):
+    """A recipe that cannot be read: says which key, what it holds and what it may hold."""
+
+
+@dataclasses.dataclass(frozen=True)
+class OptimizerSettings:
+    """AdamW, its schedule and the gradient's limit."""
+
+    learning_rate: float = 1e-4
+    betas: tuple[float, float] = (0.9, 0.999)
+    weight_decay: float = 0.01
+    clip_norm: float = 1.0
+    schedule: str = "constant"
+    """`constant` or `cosine` (to zero at the last step), both after a linear warm-up."""
+    warmup_steps: int = 0
+
+    def __post_init__(self) -> None:
+        if self.schedule not in ("constant", "cosine"):
+            raise RecipeError(f"optimizer.schedule is {self.schedule!r}; it must be 'constant' or 'cosine'")
+        if self.learning_rate <= 0:
+            raise RecipeError(f"optimizer.learning_rate is {self.learning_rate}; it must be above 0")
+
+
+@dataclasses.dataclass(frozen=True)
+class TrainingSettings:
+    """A whole recipe; `data` and `model` are read by the task that the recipe names."""
+
+    task: str
+    output: str
+    steps: int
+    batch_size: int
+    data: Mapping[str, Any]
+    model: Mapping[str, Any]
+    seed: int = 0
+    optimizer: OptimizerSettings = OptimizerSettings()
+    objective: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    precision: str = "float32"
+    gradient_accumulation: int = 1
+    save_every_steps: int = 500
+    log_every_steps: int = 50
+    threads: int | None = None
+    """Threads of one process on a CPU; None leaves torch's choice."""
+    initialize_from: str | None = None
+    """A folder or file of weights to start with; the task says what it does with them."""
+
+    def __post_init__(self) -> None:
+        if self.precision not in ("float32", "bfloat16"):
+            raise RecipeError(f"precision is {self.precision!r}; it must be 'float32' or 'bfloat16'")
+        for name in ("steps", "batch_size", "gradient_accumulation", "save_every_steps", "log_every_steps"):
+            if getattr(self, name) < 1:
+                raise RecipeError(f"{name} is {getattr(self, name)}; it must be at least 1")
+
+
+def read_recipe(path: Path, overrides: Sequence[str] = ()) -> TrainingSettings:
+    """The recipe at `path`, with `key=value` overrides (dots go into sections: `optimizer.learning_rate=1e-3`).
+
+    Raises:
+        RecipeError: The file is missing or no mapping, or a key is unknown, missing or of the wrong type.
+    """
+    if not path.is_file():
+        raise RecipeError(
+            f"recipe {path} does not exist; recipes are YAML files such as recipes/tiny_visage.yaml"
+        )
+    try:
+        document = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except yaml.YAMLError as error:
+        raise RecipeError(f"recipe {path} is not valid YAML: {' '.join(str(error).split())}") from None
+    if not isinstance(document, dict):
+        raise RecipeError(
+            f"recipe {path} holds no mapping; it needs keys such as task, steps, data and model"
+        )
+    for override in overrides:
+        _override(document, override)
+    return from_mapping(TrainingSettings, document, str(path))
+
+
+def from_mapping(cls: type[S], mapping: Mapping[str, Any], where: str) -> S:
+    """A dataclass from a mapping, sections included.
+
+    Args:
+        cls: A frozen dataclass.
+        mapping: Its fields.
+        where: Name of the place for error messages, such as "recipes/tiny_codec.yaml: data".
+
+    Raises:
+        RecipeError: A key is unknown or missing, or a value has the wrong type.
+    """
+    fields = {field.name: field for field in dataclasses.fields(cls)}  # type: ignore[arg-type]
+    unknown = sorted(set(mapping) - set(fields))
+    if unknown:
+        raise RecipeError(f"{where}: unknown key {', '.join(unknown)}; known keys are {', '.join(fields)}")
+    hints = typing.get_type_hints(cls)
+    values = {name: _convert(hints[name], value, f"{where}: {name}") for name, value in mapping.items()}
+    missing = [
+        name
+        for name, field in fields.items()
+        if name not in values
+        and field.default is dataclasses.MISSING
+        and field.default_factory is dataclasses.MISSING
+    ]
+    if missing:
+        raise RecipeError(f"{where}: missing key {', '.join(missing)}")
+    return cls(**values)
+
+
+def _convert(hint: Any, value: Any, where: str) -> Any:
+    """`value` as the type that `hint` asks for."""
+    if dataclasses.is_dataclass(hint) and isinstance(hint, type):
+        if not isinstance(value, Mapping):
+            raise RecipeError(f"{where} is {value!r}; it must be a section of keys")
+        return from_mapping(hint, value, where)
+    origin = typing.get_origin(hint)
+    if origin in (typing.Union, types.UnionType):
+        options = [option for option in typing.get_args(hint) if option is not type(None)]
+        return None if value is None else _convert(options[0], value, where)
+    if origin is tuple:
+        if not isinstance(value, list | tuple):
+            raise RecipeError(f"{where} is {value!r}; it must be a list")
+        inner = typing.get_args(hint)
+        kinds = [inner[0]] * len(value) if len(inner) == 2 and inner[1] is Ellipsis else list(inner)
+        if len(kinds) != len(value):
+            raise RecipeError(f"{where} has {len(value)} values; it must have {len(kinds)}")
+        return tuple(_convert(kind, item, where) for kind, item in zip(kinds, value, strict=True))
+    if hint is float and isinstance(value, int | float | str) and not isinstance(value, bool):
+        try:
+            return float(value)  # YAML reads 1e-4 as a string
+        except ValueError:
+            raise RecipeError(f"{where} is {value!r}; it must be a number") from None
+    if hint in (int, str, bool) and (
+        not isinstance(value, hint) or (hint is int and isinstance(value, bool))
+    ):
+        raise RecipeError(f"{where} is {value!r}; it must be of type {hint.__name__}")
+    return value
+
+
+def _override(document: dict[str, Any], override: str) -> None:
+    key, separator, text = override.partition("=")
+    if not separator or not key:
+        raise RecipeError(
+            f"--set got {override!r}; it must be key=value, such as optimizer.learning_rate=1e-3"
+        )
+    section = document
+    *parents, last = key.split(".")
+    for parent in parents:
+        section = section.setdefault(parent, {})
+        if not isinstance(section, dict):
+            raise RecipeError(f"--set {override}: {parent} is no section")
+    section[last] = yaml.safe_load(text)

@@ -1,0 +1,134 @@
+"""Task `visage`: the token generator, published or tiny, mono pre-training included."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import torch
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from spatialfoley.dataset.clip_tensors import ClipTensors
+from spatialfoley.dataset.world_tokens import WorldTokensSettings, world_clip_tensors
+from spatialfoley.generators.visage.checkpoint import copy_w_to_directions, load_visage_weights
+from spatialfoley.generators.visage.config import VisageConfig
+from spatialfoley.generators.visage.model import RowLogits, VisageConditions, VisageModel
+from spatialfoley.generators.visage.objective import codebook_loss, drop_conditions
+from spatialfoley.media.atomic import atomic_path
+from spatialfoley.training.settings import RecipeError, TrainingSettings, from_mapping
+
+
+@dataclasses.dataclass(frozen=True)
+class VisageData:
+    """Where the clip tensors lie; with `world` they are made from the synthetic world when missing."""
+
+    folder: str
+    world: WorldTokensSettings | None = None
+    variant_probability: float = 0.5
+    """Chance of an augmented variant of a clip (published: a quarter turn, 0.5)."""
+
+
+@dataclasses.dataclass(frozen=True)
+class VisageObjective:
+    """How conditions are dropped for guidance; the chance is the model's cfg_dropout_prob."""
+
+    drop_rule: Literal["published", "per_sample"] = "per_sample"
+
+
+class VisageTask:
+    """Clip tensors in, the published sum of codebook losses out."""
+
+    def __init__(self, settings: TrainingSettings) -> None:
+        data = from_mapping(VisageData, settings.data, "data")
+        folder = Path(data.folder)
+        self.clips = world_clip_tensors(data.world, folder) if data.world else ClipTensors(folder)
+        self.variant_probability = data.variant_probability
+        self.objective = from_mapping(VisageObjective, settings.objective, "objective")
+        self.batch_size = settings.batch_size
+        try:
+            self.config = VisageConfig.from_dict(settings.model)
+        except ValueError as error:
+            raise RecipeError(f"model: {error}") from None
+        self._check_shapes()
+        torch.manual_seed(settings.seed)
+        self.visage = VisageModel(self.config)
+        if settings.initialize_from is not None:
+            self._initialize(Path(settings.initialize_from))
+        self.model: nn.Module = self.visage
+
+    def _check_shapes(self) -> None:
+        codes, embedding = self.clips.arrays["codes"], self.clips.arrays["embedding"]
+        found = {"codebooks": codes.shape[-1], "d_clip": embedding.shape[-1]}
+        wanted = {"codebooks": self.config.codebooks, "d_clip": self.config.d_clip}
+        if found != wanted:
+            raise RecipeError(f"the clip tensors have {found}, but the model is set to {wanted}")
+
+    def _initialize(self, path: Path) -> None:
+        """Start from a checkpoint; a mono one gives its W to Y, Z and X, as published."""
+        weights = load_visage_weights(path)
+        if f"dac_heads.{self.config.codebooks - 1}.weight" not in weights:
+            weights = copy_w_to_directions(weights, self.config)
+        self.visage.load_state_dict(weights)
+
+    def batch(self, generator: torch.Generator) -> tuple[VisageConditions, Tensor]:
+        """Conditions and codes [B, S, K] of clips drawn with replacement."""
+        clips = torch.randint(len(self.clips), (self.batch_size,), generator=generator)
+        augmented = torch.rand(self.batch_size, generator=generator) < self.variant_probability
+        variants = torch.zeros(self.batch_size, dtype=torch.long)
+        if self.clips.variants > 1:
+            others = torch.randint(1, self.clips.variants, (self.batch_size,), generator=generator)
+            variants = torch.where(augmented, others, variants)
+        taken = self.clips.take(clips.numpy(), variants.numpy())
+        conditions = VisageConditions(
+            frames=torch.from_numpy(taken.embedding.astype(np.float32)),
+            energy_map=torch.from_numpy(taken.energy_map.astype(np.float32)),
+            direction=torch.from_numpy(taken.direction.astype(np.float32)),
+        )
+        codes = torch.from_numpy(taken.codes.astype(np.int64))
+        return conditions, torch.where(codes < 0, self.config.dac_pad_token_id, codes)
+
+    def loss(
+        self, model: nn.Module, batch: tuple[VisageConditions, Tensor], generator: torch.Generator
+    ) -> tuple[Tensor, dict[str, float]]:
+        """Sum over codebooks of the mean cross-entropy, with conditions dropped for guidance."""
+        conditions, codes = batch
+        device = next(model.parameters()).device
+        conditions = drop_conditions(
+            conditions, self.config.cfg_dropout_prob, self.objective.drop_rule, generator
+        )
+        conditions = _on_device(conditions, device)
+        layout = self.visage.layout
+        rows = layout.interleave(codes.to(device))
+        logits: RowLogits = model(conditions, rows)
+        loss = codebook_loss(logits, layout.labels(rows), layout, self.config.label_smoothing)
+        return loss.total, self._figures(loss.per_codebook)
+
+    def _figures(self, per_codebook: Tensor) -> dict[str, float]:
+        """Mean loss of each part: first level and finer levels, of W and of Y, Z, X."""
+        n = self.config.num_rvq
+        table = per_codebook.detach().cpu().unflatten(0, (-1, n))
+        figures = {"w_first": table[0, 0].item(), "w_fine": table[0, 1:].mean().item()}
+        if len(table) > 1:
+            figures["yzx_first"] = table[1:, 0].mean().item()
+            figures["yzx_fine"] = table[1:, 1:].mean().item()
+        return figures
+
+    def export(self, folder: Path) -> None:
+        """Write config.json and model.safetensors in the published layout (float16)."""
+        with atomic_path(folder / "config.json") as path:
+            path.write_text(json.dumps(self.config.to_dict(), indent=1), encoding="utf-8")
+        weights = {name: tensor.half().contiguous() for name, tensor in self.visage.state_dict().items()}
+        with atomic_path(folder / "model.safetensors") as path:
+            save_file(weights, path)
+
+
+def _on_device(conditions: VisageConditions, device: torch.device) -> VisageConditions:
+    moved = {
+        field.name: None if (value := getattr(conditions, field.name)) is None else value.to(device)
+        for field in dataclasses.fields(conditions)
+    }
+    return VisageConditions(**moved)

@@ -1,0 +1,56 @@
+"""Recipes: every shipped one is read, and what is wrong is named."""
+
+from pathlib import Path
+
+import pytest
+
+from spatialfoley.training.settings import RecipeError, read_recipe
+
+RECIPES = sorted((Path(__file__).parents[2] / "recipes").glob("*.yaml"))
+SMALL = "task: tiny_codec\noutput: out\nsteps: 2\nbatch_size: 1\ndata: {folder: x}\nmodel: {}\n"
+
+
+@pytest.fixture
+def recipe(tmp_path: Path) -> Path:
+    path = tmp_path / "recipe.yaml"
+    path.write_text(SMALL)
+    return path
+
+
+@pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
+def test_every_shipped_recipe_is_read(path: Path) -> None:
+    assert read_recipe(path).steps >= 1
+
+
+def test_overrides_reach_into_sections(recipe: Path) -> None:
+    settings = read_recipe(recipe, ["optimizer.learning_rate=1e-3", "steps=7"])
+    assert settings.optimizer.learning_rate == 1e-3
+    assert settings.steps == 7
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("stepz=1", "unknown key stepz; known keys are task, output"),
+        ("optimizer.lr=1", "optimizer: unknown key lr; known keys are learning_rate"),
+        ("steps=many", "steps is 'many'; it must be of type int"),
+        ("steps=0", "steps is 0; it must be at least 1"),
+        ("optimizer.schedule=linear", "'linear'; it must be 'constant' or 'cosine'"),
+        ("precision=int8", "'int8'; it must be 'float32' or 'bfloat16'"),
+        ("optimizer.betas=[0.9]", "has 1 values; it must have 2"),
+        ("optimizer=3", "optimizer is 3; it must be a section of keys"),
+        ("steps", "'steps'; it must be key=value"),
+    ],
+)
+def test_a_wrong_key_or_value_is_named(recipe: Path, override: str, message: str) -> None:
+    with pytest.raises(RecipeError, match=message.replace("[", r"\[")):
+        read_recipe(recipe, [override])
+
+
+def test_missing_keys_and_files_are_named(tmp_path: Path) -> None:
+    with pytest.raises(RecipeError, match="does not exist"):
+        read_recipe(tmp_path / "none.yaml")
+    path = tmp_path / "short.yaml"
+    path.write_text("task: tiny_codec\n")
+    with pytest.raises(RecipeError, match="missing key output, steps, batch_size, data, model"):
+        read_recipe(path)
