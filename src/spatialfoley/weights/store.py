@@ -1,0 +1,214 @@
+"""Where checkpoints lie on this machine, and how they get there: complete or not at all."""
+
+import json
+import os
+import shutil
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from spatialfoley.weights.download import download_hub, download_url
+from spatialfoley.weights.errors import WeightsError
+from spatialfoley.weights.hashes import sha256_of
+from spatialfoley.weights.registry import ModelInfo, info
+from spatialfoley.weights.state_dict import load_state_dict, weight_files
+
+Verify = Callable[[Path], None]
+
+
+def home() -> Path:
+    """Folder for downloaded models: SPATIALFOLEY_HOME, or the platform's cache folder."""
+    chosen = os.environ.get("SPATIALFOLEY_HOME")
+    if chosen:
+        return Path(chosen).expanduser()
+    if sys.platform == "win32":
+        return Path(os.environ.get("LOCALAPPDATA", Path.home() / "AppData" / "Local")) / "spatialfoley"
+    if sys.platform == "darwin":
+        return Path.home() / "Library" / "Caches" / "spatialfoley"
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "spatialfoley"
+
+
+def locate(name: str) -> Path | None:
+    """Return the checkpoint folder of a known model on this machine, or None; never uses the network.
+
+    Looked at in turn: the package, our own folder, the cache of the hub's client.
+
+    Raises:
+        WeightsError: unknown name.
+    """
+    model = info(name)
+    if model.place == "embedded":
+        embedded = Path(__file__).parent.parent / "embedded" / model.address
+        return embedded if embedded.is_dir() and any(embedded.iterdir()) else None
+    for folder in (home() / "models" / name, _hub_cache(model)):
+        if folder is not None and folder.is_dir():
+            roots = _complete_folders(folder, model)
+            if len(roots) == 1:
+                return roots[0]
+    return None
+
+
+def fetch(name: str) -> Path:
+    """Return the checkpoint folder of a known model, downloading it when it is not there yet.
+
+    An interrupted download goes on from where it stopped; only a complete one gets its final name.
+
+    Raises:
+        WeightsError: unknown name, no network (the sentence says what to do), or not what was expected.
+    """
+    found = locate(name)
+    if found is not None:
+        return found
+    model = info(name)
+    if model.place == "embedded":
+        raise WeightsError(f"{name} is missing from this installation; install spatialfoley again")
+    target = _writable_models_folder() / name
+    partial = target.with_name(f".{name}.partial")
+    partial.mkdir(exist_ok=True)
+    try:
+        download_hub(model, partial)
+    except WeightsError:
+        if model.url is None:
+            raise
+        download_url(model, model.url, partial / model.url.rsplit("/", 1)[-1])
+    shutil.rmtree(partial / ".cache", ignore_errors=True)
+    root = _only_complete(partial, model)
+    if model.sha256 is not None and sha256_of(root) != model.sha256:
+        shutil.rmtree(partial)
+        raise WeightsError(f"{name} arrived with another SHA-256 than published; fetch it again")
+    _replace(partial, target)
+    return target / root.relative_to(partial)
+
+
+def import_folder(name: str, folder: str | Path, verify: Verify | None = None, link: bool = False) -> Path:
+    """Take a local copy of a known model into the model folder, after checking it.
+
+    Args:
+        name: a known model.
+        folder: a checkpoint folder in the published layout, or one weights file.
+        verify: further checks by whoever knows the network (names and shapes); raises WeightsError.
+        link: link to the files instead of copying them; they must then stay where they are.
+
+    Returns:
+        The folder in which `locate` will find the model.
+
+    Raises:
+        WeightsError: unknown or embedded model, files missing or unreadable, or `verify` refused.
+    """
+    model = info(name)
+    if model.place == "embedded":
+        raise WeightsError(
+            f"{name} is part of the package and cannot be replaced; train or name another folder"
+        )
+    source = Path(folder).expanduser()
+    if not source.exists():
+        raise WeightsError(f"{source} does not exist; give the folder that holds {name}")
+    root = source if source.is_file() else _only_complete(source, model)
+    load_state_dict(root)
+    if verify is not None:
+        verify(root)
+    target = _writable_models_folder() / name
+    partial = target.with_name(f".{name}.import")
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir()
+    try:
+        for file in _files_of(root):
+            _take(file, partial / file.name, link)
+        _replace(partial, target)
+    except OSError as error:
+        raise WeightsError(
+            f"cannot copy {file} to {target} ({error.strerror}); free space or use link"
+        ) from error
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+    return target
+
+
+def _files_of(root: Path) -> list[Path]:
+    if root.is_file():
+        return [root]
+    small = [
+        file for file in root.iterdir() if file.suffix in (".json", ".txt", ".md") or "LICENSE" in file.name
+    ]
+    return sorted({*small, *weight_files(root)})
+
+
+def _take(file: Path, target: Path, link: bool) -> None:
+    if link:
+        target.symlink_to(file.resolve())
+    else:
+        shutil.copyfile(file, target)
+
+
+def _replace(partial: Path, target: Path) -> None:
+    """Give a complete folder its name; an older one of that name goes away only then."""
+    old = target.with_name(f".{target.name}.old")
+    shutil.rmtree(old, ignore_errors=True)
+    if target.exists():
+        target.rename(old)
+    partial.rename(target)
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def _problem(folder: Path, model: ModelInfo) -> str | None:
+    """Why `folder` is no checkpoint of `model`, or None when it is one."""
+    try:
+        files = weight_files(folder)
+    except WeightsError as error:
+        return str(error)
+    if model.url is not None and len(files) == 1 and files[0].suffix == ".pth":
+        return None  # the original file carries its settings inside
+    for name in model.files:
+        file = folder / name
+        if not file.is_file():
+            return f"{folder} has weights but no {name}; copy that file too"
+        if file.suffix == ".json":
+            try:
+                json.loads(file.read_text("utf-8"))
+            except ValueError as error:
+                return f"{file} is not valid JSON ({error}); copy it again"
+    return None
+
+
+def _complete_folders(folder: Path, model: ModelInfo) -> list[Path]:
+    if _problem(folder, model) is None:
+        return [folder]
+    inner = sorted(child for child in folder.iterdir() if child.is_dir() and not child.name.startswith("."))
+    return [child for child in inner if _problem(child, model) is None]
+
+
+def _only_complete(folder: Path, model: ModelInfo) -> Path:
+    complete = _complete_folders(folder, model)
+    if len(complete) == 1:
+        return complete[0]
+    if not complete:
+        raise WeightsError(f"{folder} is no checkpoint of {model.name}: {_problem(folder, model)}")
+    names = ", ".join(child.name for child in complete)
+    raise WeightsError(
+        f"{folder} holds several checkpoints ({names}); choose one: "
+        f"`spatialfoley models import {model.name} {complete[0]}`"
+    )
+
+
+def _hub_cache(model: ModelInfo) -> Path | None:
+    """The snapshot that the hub's own client may have stored, without importing that client."""
+    base = os.environ.get("HF_HUB_CACHE")
+    cache = (
+        Path(base) if base else Path(os.environ.get("HF_HOME") or Path.home() / ".cache/huggingface") / "hub"
+    )
+    repository = cache / f"models--{model.address.replace('/', '--')}"
+    try:
+        return repository / "snapshots" / (repository / "refs" / "main").read_text("utf-8").strip()
+    except OSError:
+        return None
+
+
+def _writable_models_folder() -> Path:
+    folder = home() / "models"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise WeightsError(
+            f"cannot write {folder} ({error.strerror}); set SPATIALFOLEY_HOME to a folder that can be written"
+        ) from error
+    return folder
