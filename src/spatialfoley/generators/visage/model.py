@@ -235,10 +235,16 @@ class RowDecoder(nn.Module):
             encoder_hidden: (B, T + 2, D).
         """
         positions = torch.arange(first_position, first_position + tokens.shape[1], device=tokens.device)
-        x = tokens + self.embed_positions.weight[positions + _DECODER_POSITION_OFFSET]
+        x = self.layernorm_embedding(tokens + self.position_offsets(positions, encoder_hidden))
+        return functional.dropout(x, self.config.dropout, self.training)
+
+    def position_offsets(self, positions: Tensor, encoder_hidden: Tensor) -> Tensor:
+        """What is added to the tokens at positions (L,): (L, D), or (B, L, D) with aligned conditions."""
+        offsets = self.embed_positions.weight[positions + _DECODER_POSITION_OFFSET]
         if self.config.aligned_conditions:
-            x = x + self.aligned_projection(encoder_hidden[:, self.aligned_states(positions, encoder_hidden)])
-        return functional.dropout(self.layernorm_embedding(x), self.config.dropout, self.training)
+            aligned = encoder_hidden[:, self.aligned_states(positions, encoder_hidden)]
+            offsets = offsets + self.aligned_projection(aligned)
+        return offsets
 
     def aligned_states(self, positions: Tensor, encoder_hidden: Tensor) -> Tensor:
         """Index of the encoder state (BOS is 0) of the video frame on screen at each position."""

@@ -1,0 +1,209 @@
+"""Ways to multiply a few rows by a large matrix quickly on a CPU, each probed before it is used.
+
+Row-by-row decoding multiplies 2 to 32 rows by every weight of the network, so its time is the time of
+reading the weights once. For such shapes `torch.nn.functional.linear` reads them at a fraction of what the
+memory gives. The fast forms here lay the weights out anew ("packing"); some use operators of torch whose
+names begin with an underscore or which are meant for quantisation. Those are called once on a small matrix
+and compared with `linear`; where they fail, a form made of documented operations takes their place.
+
+Measured speeds are in `docs/results/visage_decode.md`.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+from functools import cache
+from typing import Literal, get_args
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+LinearFunction = Callable[[Tensor], Tensor]
+"""Rows (R, I) -> rows (R, O), bias included, same dtype as the input."""
+
+Kernel = Literal["plain", "split_float32", "packed_float32", "float16", "bfloat16", "int8"]
+"""How the products with the weights are computed:
+
+* `plain`: `linear` in the dtype of the model. Best for small networks and on a GPU.
+* `split_float32`: float32, documented operations only: a batched product over blocks of the inputs.
+* `packed_float32`: float32, weights packed by oneDNN (private operator). Same results up to rounding.
+* `float16`: float16 weights, float32 inputs and sums (FBGEMM, x86). Logit error near 6e-4.
+* `bfloat16`: bfloat16 weights and inputs, float32 sums (oneDNN, private operator). Logit error near 1e-2.
+* `int8`: 8-bit weights and inputs (FBGEMM). Logit error near 5e-2: try it on trained weights before use.
+"""
+
+EXACT_KERNELS: tuple[Kernel, ...] = ("plain", "split_float32", "packed_float32")
+"""Kernels whose results differ from `linear` in float32 by rounding only."""
+
+_PRIVATE_KERNELS = frozenset({"packed_float32", "float16", "bfloat16", "int8"})
+_RELATIVE_TOLERANCE = {
+    "plain": 1e-5,
+    "split_float32": 1e-5,
+    "packed_float32": 1e-5,
+    "float16": 2e-3,
+    "bfloat16": 2e-2,
+    "int8": 6e-2,
+}
+_SPLIT_BLOCK = 512
+_SPLIT_MAX_ROWS = 5
+# Below this width a product costs less than calling it, and the plain form calls the fewest operators.
+_SMALLEST_PACKED_WIDTH = 512
+
+
+def choose_kernel(requested: str, device: torch.device, width: int, *, allow_private: bool = True) -> Kernel:
+    """The kernel to use on this machine.
+
+    Args:
+        requested: A `Kernel`; "auto" for the fastest exact one; "fast" for the fastest whose logit error
+            stays near that of 16-bit weights.
+        device: Where the model is; only a CPU has other kernels than "plain".
+        width: Width of the network, `d_model`.
+        allow_private: Whether operators of torch that are not documented may be used.
+
+    Raises:
+        ValueError: If the kernel is unknown, or asked for by name and not available here.
+    """
+    named: tuple[Kernel, ...] = get_args(Kernel)
+    if requested not in (*named, "auto", "fast"):
+        raise ValueError(f"kernel is {requested!r}, but must be one of auto, fast, {', '.join(named)}")
+    if requested in named:
+        kernel = named[named.index(requested)]
+        reason = _why_not(kernel, device, allow_private)
+        if reason:
+            raise ValueError(f"kernel {kernel!r} is not available: {reason}; use 'auto'")
+        return kernel
+    if device.type != "cpu" or width < _SMALLEST_PACKED_WIDTH:
+        return "plain"
+    exact: tuple[Kernel, ...] = ("packed_float32", "split_float32")
+    short: tuple[Kernel, ...] = ("float16", "bfloat16")
+    candidates = exact if requested == "auto" else (*short, *exact)
+    for kernel in candidates:
+        if _why_not(kernel, device, allow_private) is None:
+            return kernel
+    return "plain"
+
+
+def build_linear(kernel: Kernel, weight: Tensor, bias: Tensor) -> LinearFunction:
+    """Pack one matrix.
+
+    Args:
+        kernel: From `choose_kernel`.
+        weight: (O, I).
+        bias: (O,).
+    """
+    with torch.inference_mode():
+        return _BUILDERS[kernel](weight.detach(), bias.detach())
+
+
+@cache
+def unavailable_reason(kernel: Kernel) -> str | None:
+    """Why a kernel cannot be used on this machine, or None if it can; the probe runs once."""
+    generator = torch.Generator().manual_seed(0)
+    weight = torch.randn(96, _SPLIT_BLOCK, generator=generator) * 0.05
+    bias = torch.randn(96, generator=generator)
+    try:
+        for rows in (1, 2, 3, 8):
+            x = torch.randn(rows, _SPLIT_BLOCK, generator=generator)
+            expected = functional.linear(x, weight, bias)
+            error = (build_linear(kernel, weight, bias)(x) - expected).norm() / expected.norm()
+            if not error <= _RELATIVE_TOLERANCE[kernel]:
+                return f"its result for {rows} rows is off by {error:.1e}"
+    except (RuntimeError, AttributeError, NotImplementedError, TypeError) as problem:
+        return f"this build of torch does not run it ({str(problem).splitlines()[0]})"
+    return None
+
+
+def _why_not(kernel: Kernel, device: torch.device, allow_private: bool) -> str | None:
+    if kernel == "plain":
+        return None
+    if device.type != "cpu":
+        return f"it runs on a CPU, and the model is on {device.type}"
+    if kernel in _PRIVATE_KERNELS and not allow_private:
+        return "it uses undocumented operators, and allow_private is off"
+    return unavailable_reason(kernel)
+
+
+def _plain(weight: Tensor, bias: Tensor) -> LinearFunction:
+    return lambda x: functional.linear(x, weight, bias)
+
+
+def _split_float32(weight: Tensor, bias: Tensor) -> LinearFunction:
+    outputs, inputs = weight.shape
+    if inputs % _SPLIT_BLOCK:
+        return _plain(weight.clone(), bias)
+    blocks = inputs // _SPLIT_BLOCK
+    split = weight.view(outputs, blocks, _SPLIT_BLOCK).transpose(0, 1).contiguous()
+    column = bias[:, None]
+
+    def apply(x: Tensor) -> Tensor:
+        rows = len(x)
+        if rows > _SPLIT_MAX_ROWS:
+            # The batched product is slower than `linear` from here on.
+            total = functional.linear(x[:, :_SPLIT_BLOCK], split[0], bias)
+            for block in range(1, blocks):
+                start = block * _SPLIT_BLOCK
+                total += functional.linear(x[:, start : start + _SPLIT_BLOCK], split[block])
+            return total
+        parts = torch.bmm(split, x.view(rows, blocks, _SPLIT_BLOCK).permute(1, 2, 0))
+        return (parts.sum(0) + column).t()
+
+    return apply
+
+
+def _packed_float32(weight: Tensor, bias: Tensor) -> LinearFunction:
+    return _one_dnn(weight, bias)
+
+
+def _bfloat16(weight: Tensor, bias: Tensor) -> LinearFunction:
+    packed = _one_dnn(weight.bfloat16(), bias.bfloat16())
+    return lambda x: packed(x.bfloat16()).float()
+
+
+def _one_dnn(weight: Tensor, bias: Tensor) -> LinearFunction:
+    # As a convolution of width 1 over a picture of one line, R pixels wide: oneDNN has kernels for few pixels
+    # that read the weights 5 to 25 % faster than its product of few rows, and the layouts cost no copy.
+    outputs, inputs = weight.shape
+    nothing, once, scalars = [0, 0], [1, 1], []  # type: ignore[var-annotated]
+    pack = torch.ops.mkldnn._reorder_convolution_weight
+    convolve = torch.ops.mkldnn._convolution_pointwise.default
+    # The layout is chosen for two pixels, and holds for any number of them.
+    packed = pack(weight.reshape(outputs, inputs, 1, 1), nothing, once, once, 1, [1, inputs, 1, 2])
+
+    def apply(x: Tensor) -> Tensor:
+        picture = x.as_strided((1, inputs, 1, len(x)), (x.numel(), 1, x.numel(), inputs))
+        made: Tensor = convolve(picture, packed, bias, nothing, once, once, 1, "none", scalars, "")
+        return made.as_strided((len(x), outputs), (outputs, 1))
+
+    return apply
+
+
+def _float16(weight: Tensor, bias: Tensor) -> LinearFunction:
+    if weight.abs().max() > torch.finfo(torch.float16).max:
+        raise ValueError("the weights exceed the range of float16: use kernel 'bfloat16' or 'auto'")
+    packed = torch.ops.quantized.linear_prepack_fp16(weight.contiguous(), bias)
+    apply = torch.ops.quantized.linear_dynamic_fp16.default
+    return lambda x: apply(x, packed)
+
+
+def _int8(weight: Tensor, bias: Tensor) -> LinearFunction:
+    scales = weight.abs().amax(1).clamp(min=1e-12).double() / 127.0
+    zeros = torch.zeros(len(weight), dtype=torch.int64)
+    with warnings.catch_warnings():
+        # Quantised tensors are announced for removal; the probe notices when they are gone.
+        warnings.simplefilter("ignore", UserWarning)
+        quantised = torch.quantize_per_channel(weight, scales, zeros, 0, torch.qint8)
+    packed = torch.ops.quantized.linear_prepack(quantised, bias)
+    apply = torch.ops.quantized.linear_dynamic.default
+    return lambda x: apply(x, packed)
+
+
+_BUILDERS: dict[Kernel, Callable[[Tensor, Tensor], LinearFunction]] = {
+    "plain": _plain,
+    "split_float32": _split_float32,
+    "packed_float32": _packed_float32,
+    "float16": _float16,
+    "bfloat16": _bfloat16,
+    "int8": _int8,
+}
