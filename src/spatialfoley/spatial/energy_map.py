@@ -81,7 +81,7 @@ def beam_rms(cov: npt.ArrayLike, directions: npt.ArrayLike, variant: MapVariant 
     vectors = np.asarray(directions, dtype=np.float64)
     products = _gain_products(beam_gains(vectors.reshape(-1, 3), variant))
     flat = _rms_from_products(_checked_covariance(cov), products)
-    return flat.reshape(*flat.shape[:-1], *vectors.shape[:-1])
+    return flat.reshape((*flat.shape[:-1], *vectors.shape[:-1]))
 
 
 def energy_map(cov: npt.ArrayLike, variant: MapVariant = "sn3d") -> FloatArray:

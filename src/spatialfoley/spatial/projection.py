@@ -63,7 +63,7 @@ def panorama_pixels(
     The correct columns run from -0.5 to width - 0.5 and wrap; those of the reference are clamped.
     """
     array = np.asarray(vectors)
-    x, y, z = (np.ascontiguousarray(array[..., axis]) for axis in range(3))
+    x, y, z = (array[..., axis].copy() for axis in range(3))
     turn = np.arctan2(y, x) / (2.0 * np.pi)
     climb = np.arcsin(np.clip(z, -1.0, 1.0)) / np.pi
     if _checked_variant(variant) == "correct":
