@@ -49,6 +49,20 @@ class WorldSettings:
     room_responses: Path | None = None
     ambience_db: float | None = None
 
+    def __post_init__(self) -> None:
+        if self.recordings is not None and not self.recordings.is_dir():
+            raise ValueError(
+                f"recordings is {self.recordings}; it must be a folder of sub-folders with sounds"
+            )
+        if self.room not in (None, "simulated", "measured"):
+            raise ValueError(f"room is {self.room!r}; it must be None, simulated or measured")
+        if self.room == "measured" and (self.room_responses is None or not self.room_responses.is_dir()):
+            raise ValueError(
+                f"room_responses is {self.room_responses}; a measured room needs a folder of FOA responses"
+            )
+        if self.ambience_db is not None and not -100.0 <= self.ambience_db <= -20.0:
+            raise ValueError(f"ambience_db is {self.ambience_db}; it must be from -100 to -20, or None")
+
 
 @dataclass(frozen=True, eq=False)
 class Source:

@@ -11,6 +11,7 @@ import numpy as np
 
 from spatialfoley.timeline import sample_count
 from spatialfoley.world.events import Event
+from spatialfoley.world.recordings import recorded_sound
 from spatialfoley.world.scenes import Scene, Source
 
 BAND_LIMIT_HZ: Final = 7500.0
@@ -43,7 +44,10 @@ def render_source_signals(scene: Scene, rate_hz: int = 16000) -> np.ndarray:
         for event in source.events:
             stream = np.random.default_rng(int(rng.integers(2**31)))
             start = int(np.ceil(event.time_s * rate_hz - 1e-6))
-            sound = RECIPES[source.class_name](stream, source, event, rate_hz)
+            if scene.settings.recordings is None:
+                sound = RECIPES[source.class_name](stream, source, event, rate_hz)
+            else:
+                sound = recorded_sound(scene.settings.recordings, source, event, rate_hz)
             end = min(length, start + len(sound))
             if end > start:
                 signals[index, start:end] += (source.gain * event.strength * sound[: end - start]).astype(
