@@ -1,5 +1,6 @@
 """A synthetic audio-visual world whose truth is known to the sample and the degree."""
 
+from spatialfoley.world.files import ClipFiles, ClipFormat, write_clip, write_set
 from spatialfoley.world.kinds import CLASSES
 from spatialfoley.world.render import render_panorama, render_view
 from spatialfoley.world.scenes import SCENE_KINDS, Scene, Source, WorldSettings, make_scene
@@ -13,6 +14,8 @@ __all__ = [
     "HELD_OUT_SEEDS",
     "SCENE_KINDS",
     "TRAIN_SEEDS",
+    "ClipFiles",
+    "ClipFormat",
     "Scene",
     "SceneTruth",
     "Source",
@@ -26,4 +29,6 @@ __all__ = [
     "render_source_signals",
     "render_view",
     "truth_at",
+    "write_clip",
+    "write_set",
 ]
