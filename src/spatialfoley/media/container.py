@@ -54,7 +54,11 @@ def picture_stream(container: InputContainer, path: str | Path) -> VideoStream:
     no_picture = Disposition.attached_pic | Disposition.timed_thumbnails
     moving = [s for s in container.streams.video if not s.disposition & no_picture]
     if not moving:
-        found = sorted({str(stream.type) for stream in container.streams}) or ["nothing"]
+        found = sorted({str(stream.type) for stream in container.streams})
+        if found in ([], ["data"]):  # what FFmpeg makes of an mp4 whose header is cut off
+            raise MediaError(
+                f"{path} is truncated or holds neither picture nor sound; copy or download it again"
+            )
         raise MediaError(
             f"{path} has no picture, only {' and '.join(found)}; give a file with a video stream"
         )

@@ -14,7 +14,7 @@ from av.video.reformatter import ColorRange, Colorspace, VideoReformatter
 
 from spatialfoley.media.atomic import atomic_path
 from spatialfoley.media.errors import MediaError
-from spatialfoley.media.sound_track import SoundCodec, SoundTrack, coded_rate_hz
+from spatialfoley.media.sound_track import SoundCodec, SoundTrack, coded_rate_hz, default_codec
 from spatialfoley.spatial.signal import SpatialAudio
 
 _TICKS_HZ = 90_000
@@ -42,7 +42,7 @@ def write_frames(
     times_s: Iterable[float] | None = None,
     duration_s: float | None = None,
     crf: int = 20,
-    codec: SoundCodec = "aac",
+    codec: SoundCodec | None = None,
 ) -> int:
     """Write RGB frames as H.264 (yuv420p, BT.709) in an mp4 file, with sound cut or padded to the picture.
 
@@ -57,7 +57,7 @@ def write_frames(
         times_s: appearance time of each frame in seconds, ascending, for variable rates.
         duration_s: total length; None: the last frame lasts as long as the one before it.
         crf: quality of libx264, 0 (lossless) to 51.
-        codec: "aac" or "opus".
+        codec: "aac" or "opus"; None: AAC in mp4 (plays everywhere), Opus in mkv (ends to the sample).
 
     Returns:
         The number of frames written.
@@ -76,7 +76,10 @@ def write_frames(
     if not 0 <= crf <= 51:
         raise ValueError(f"crf is {crf}; give 0 (lossless) to 51")
     timed = _timed(frames, rate_hz, times_s)
-    return encode_timed(target, timed, _rate(rate_hz), audio, duration_s, crf=crf, codec=codec)
+    chosen = codec or default_codec(target)
+    return encode_timed(
+        target, timed, _rate(rate_hz), audio, duration_s, crf=crf, codec=chosen, constant=times_s is None
+    )
 
 
 def encode_timed(
@@ -89,6 +92,7 @@ def encode_timed(
     crf: int,
     codec: SoundCodec,
     ambisonic: bool = False,
+    constant: bool = False,
 ) -> int:
     """Write (seconds, frame) pairs; see `write_frames`. `rate` is nominal: the times count."""
     first = next(timed, None)
@@ -104,6 +108,8 @@ def encode_timed(
             writer.write(round(time_s * _TICKS_HZ), frame)
             if sound is not None:
                 sound.advance(time_s)
+        if duration_s is None and constant:
+            duration_s = float((writer.count + 1) / rate)
         last_s = writer.finish(duration_s)
         if sound is not None:
             sound.finish(last_s)
@@ -117,9 +123,9 @@ class _PictureWriter:
         _check_frame(first, None)
         self._shape = first.shape
         height, width = first.shape[0] + first.shape[0] % 2, first.shape[1] + first.shape[1] % 2
-        stream: Any = container.add_stream(
-            "libx264", rate=rate, options={"crf": str(crf), "preset": "veryfast"}
-        )
+        # Without B-frames decoding order is showing order: only then does mp4 store the length of the last frame.
+        options = {"crf": str(crf), "preset": "veryfast", "bf": "0"}
+        stream: Any = container.add_stream("libx264", rate=rate, options=options)
         stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
         context = stream.codec_context
         context.time_base = Fraction(1, _TICKS_HZ)
@@ -129,6 +135,7 @@ class _PictureWriter:
         self._pending: tuple[int, np.ndarray] | None = None
         self._nominal_ticks = round(_TICKS_HZ / rate)
         self._step_ticks: int | None = None
+        self._lengths: dict[int, int] = {}
         self.count = 0
 
     def write(self, ticks: int, frame: np.ndarray) -> None:
@@ -156,8 +163,8 @@ class _PictureWriter:
                     "give a longer duration"
                 )
         self._encode(*self._pending, length)
-        self._container.mux(self._stream.encode(None))
-        return (start + length) / _TICKS_HZ
+        self._mux(None)
+        return duration_s if duration_s is not None else (start + length) / _TICKS_HZ
 
     def _encode(self, ticks: int, frame: np.ndarray, length: int) -> None:
         pad = [(0, frame.shape[0] % 2), (0, frame.shape[1] % 2), (0, 0)]
@@ -169,9 +176,16 @@ class _PictureWriter:
             dst_color_range=ColorRange.MPEG,
             threads=1,
         )
-        picture.pts, picture.time_base, picture.duration = ticks, Fraction(1, _TICKS_HZ), length
-        self._container.mux(self._stream.encode(picture))
+        picture.pts, picture.time_base = ticks, Fraction(1, _TICKS_HZ)
+        self._lengths[ticks] = length
+        self._mux(picture)
         self.count += 1
+
+    def _mux(self, picture: av.VideoFrame | None) -> None:
+        for packet in self._stream.encode(picture):
+            # The encoder gives every frame the nominal length; the last one's decides where the film ends.
+            packet.duration = self._lengths.pop(packet.pts)
+            self._container.mux(packet)
 
 
 def _check_frame(frame: np.ndarray, shape: tuple[int, ...] | None) -> None:

@@ -13,7 +13,7 @@ from spatialfoley.media.atomic import atomic_path
 from spatialfoley.media.container import open_media, picture_stream, seek_before
 from spatialfoley.media.errors import MediaError
 from spatialfoley.media.frame_writer import encode_timed, open_output, write_frames
-from spatialfoley.media.sound_track import SoundCodec, SoundTrack, coded_rate_hz
+from spatialfoley.media.sound_track import SoundCodec, SoundTrack, coded_rate_hz, default_codec
 from spatialfoley.media.video import Video, read_video
 from spatialfoley.spatial.signal import SpatialAudio
 
@@ -50,7 +50,7 @@ def mux(
     start_s: float = 0.0,
     duration_s: float | None = None,
     *,
-    codec: SoundCodec = "aac",
+    codec: SoundCodec | None = None,
     ambisonic: bool = False,
 ) -> Muxed:
     """Write the picture of `video_path` with `audio` as its only sound.
@@ -66,7 +66,7 @@ def mux(
         out_path: ends in .mp4 or .mkv; a picture that mp4 does not allow changes .mp4 to .mkv.
         start_s: start of the stretch in the source, in seconds after its first frame.
         duration_s: its length; None to the end of the picture.
-        codec: "aac" (plays everywhere) or "opus".
+        codec: "aac" or "opus"; None: AAC in mp4 (plays everywhere), Opus in mkv (ends to the sample).
         ambisonic: store the four ambisonic channels as Opus mapping family 2 with an SA3D mark.
 
     Raises:
@@ -76,13 +76,13 @@ def mux(
     target = Path(out_path)
     if target.suffix.lower() not in (".mp4", ".mkv"):
         raise MediaError(f"cannot write {target}: the name must end in .mp4 or .mkv")
-    if ambisonic:
-        codec = "opus"
     video = read_video(video_path, start_s, duration_s)
     whole = start_s == 0 and duration_s is None
     copied = whole or _can_cut_by_copying(video)
     if copied and _codec_name(video) not in _MP4_PICTURES:
         target = target.with_suffix(".mkv")
+    if codec is None:
+        codec = "opus" if ambisonic else default_codec(target)
     expected = video.frame_count
     rate_hz = coded_rate_hz(audio.rate_hz, codec)
     with atomic_path(target) as temporary:
@@ -126,8 +126,11 @@ def _packets(video: Video, container: InputContainer, whole: bool) -> Iterator[t
     for packet in container.demux(stream):
         if packet.size == 0 or (packet.pts is None and packet.dts is None):
             continue  # the empty packet that ends a stream
-        shown = packet.dts if packet.pts is None else packet.pts
-        time_s = float((shown or 0) * packet.time_base) - video.origin_s - video.start_s
+        shown: Any = packet.dts if packet.pts is None else packet.pts
+        time_s = float(shown * packet.time_base) - video.origin_s - video.start_s
+        decoded_s = time_s if packet.dts is None else time_s + float((packet.dts - shown) * packet.time_base)
+        if not whole and decoded_s > video.duration_s:
+            return  # nothing that is shown before the end can follow
         started = started or (packet.is_keyframe and abs(time_s) <= video.tolerance_s)
         if started and (whole or time_s >= -video.tolerance_s):
             yield time_s, packet
@@ -136,21 +139,21 @@ def _packets(video: Video, container: InputContainer, whole: bool) -> Iterator[t
 def _can_cut_by_copying(video: Video) -> bool:
     """Whether a key frame appears at the start and no shown frame needs one from behind the end."""
     assert video.path is not None
-    end_s = video.duration_s - video.tolerance_s
-    found_any, beyond_end = False, False
+    beyond_end = False
+    inside: list[float] = []
     with closing(open_media(video.path)) as container:
-        for time_s, packet in _packets(video, container, whole=False):
-            found_any = True
-            if time_s >= end_s:
+        for time_s, _ in _packets(video, container, whole=False):
+            if time_s >= video.duration_s - video.tolerance_s:
                 beyond_end = True
             elif beyond_end:
                 return False
-            if (
-                packet.dts is None
-                or float(packet.dts * packet.time_base) - video.origin_s > video.start_s + end_s
-            ):
-                break
-    return found_any
+            else:
+                inside.append(time_s)
+    if not inside:
+        return False
+    # Cutting the last frame short works only when it is also the last one in decoding order.
+    ends_whole = max(inside) + 1 / video.average_rate_hz <= video.duration_s + video.tolerance_s
+    return ends_whole or inside[-1] == max(inside)
 
 
 def _copy(
@@ -158,29 +161,41 @@ def _copy(
 ) -> bool:
     """Copy the packets of the stretch; False when they carry no usable time stamps."""
     assert video.path is not None
-    end_s = video.duration_s - video.tolerance_s
-    last_s = float(video.frame_times_s()[-1])
-    rate_hz = coded_rate_hz(audio.rate_hz, codec)
-    with closing(open_media(video.path)) as source, open_output(target, rate_hz) as container:
+    with (
+        closing(open_media(video.path)) as source,
+        open_output(target, coded_rate_hz(audio.rate_hz, codec)) as container,
+    ):
         stream = picture_stream(source, video.path)
-        tick_s = float(stream.time_base or 1)
-        zero = round((video.origin_s + video.start_s) / tick_s)
         out: Any = container.add_stream_from_template(stream)
         out.time_base = stream.time_base
         sound = SoundTrack(container, audio, codec, ambisonic)
+        held: Any = None
+        first_dts = 0
         for time_s, packet in _packets(video, source, whole):
-            if time_s >= end_s:
+            if time_s >= video.duration_s - video.tolerance_s:
                 continue
             if packet.pts is None or packet.dts is None:
                 return False
-            if not packet.duration or time_s >= last_s - video.tolerance_s:
-                left_s = video.duration_s - time_s
-                packet.duration = max(1, round(min(left_s, 1 / video.average_rate_hz) / tick_s))
-                if time_s >= last_s - video.tolerance_s:
-                    packet.duration = max(1, round(left_s / tick_s))
-            packet.pts, packet.dts = packet.pts - zero, packet.dts - zero
-            packet.stream = out
+            zero = round((video.origin_s + video.start_s) / packet.time_base)
+            packet.pts, packet.dts, packet.stream = packet.pts - zero, packet.dts - zero, out
+            if held is None:
+                first_dts = packet.dts
+            else:
+                container.mux(held)
             sound.advance(max(0.0, time_s))
-            container.mux(packet)
+            held = packet
+        if held is None:
+            return False
+        if not (whole and held.duration):
+            held.duration = _last_duration_ticks(held, first_dts, video)
+        container.mux(held)
         sound.finish(video.duration_s)
     return True
+
+
+def _last_duration_ticks(packet: Any, first_dts: int, video: Video) -> int:
+    """Duration of the last packet in decoding order that makes the picture end at the asked time."""
+    total_ticks = round(video.duration_s / packet.time_base)
+    shown_last = packet.pts * packet.time_base >= video.frame_times_s()[-1] - video.tolerance_s
+    # The mp4 muxer adds this duration to the span of decoding times, which with B-frames start below zero.
+    return max(1, total_ticks - (packet.pts if shown_last else packet.dts - first_dts))

@@ -96,9 +96,10 @@ def _last_times(
     starts: list[tuple[float, float]] = []
     try:
         for packet in container.demux():
-            if packet.pts is None or packet.is_discard:
+            shown = packet.dts if packet.pts is None else packet.pts
+            if shown is None or packet.is_discard or packet.size == 0:
                 continue
-            start_s = float(packet.pts * packet.time_base)
+            start_s = float(shown * packet.time_base)
             duration_s = float((packet.duration or 0) * packet.time_base)
             ends[packet.stream_index] = max(ends.get(packet.stream_index, start_s), start_s + duration_s)
             if packet.stream_index == stream.index:

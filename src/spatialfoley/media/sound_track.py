@@ -1,6 +1,7 @@
 """One encoded sound track that grows together with the picture and ends with it to the sample."""
 
 from fractions import Fraction
+from pathlib import Path
 from typing import Any, Literal
 
 import av
@@ -80,6 +81,11 @@ def _check(audio: SpatialAudio, codec: str, ambisonic: bool) -> None:
         # Measured: AAC turns a source at (-135, -30) degrees to (-149, -35); Opus family 2 keeps it.
         raise ValueError("codec 'aac' bends the directions of ambisonic sound; use codec='opus'")
     refuse_unwritable(audio.samples)
+
+
+def default_codec(path: Path) -> SoundCodec:
+    """AAC in mp4, which plays everywhere; Opus in Matroska, which cannot end AAC to the sample."""
+    return "opus" if path.suffix.lower() == ".mkv" else "aac"
 
 
 def coded_rate_hz(rate_hz: int, codec: str) -> int:

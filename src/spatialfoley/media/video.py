@@ -24,7 +24,7 @@ class _FrameSource(Protocol):
     @property
     def pixel_aspect(self) -> float: ...
     def frames_from(self, time_s: float) -> Iterator[tuple[float, VideoFrame]]: ...
-    def frame_times_from(self, time_s: float) -> Iterator[float]: ...
+    def frame_times(self, from_s: float, to_s: float) -> Iterator[float]: ...
 
 
 @dataclass(frozen=True)
@@ -82,8 +82,8 @@ class Video:
 
         The first is 0 or below: a frame that appeared before the stretch is still on screen when it starts.
         """
-        absolute = np.array(sorted(self._source.frame_times_from(self.start_s)))
         end_s = self.start_s + self.duration_s
+        absolute = np.array(sorted(self._source.frame_times(self.start_s, end_s)))
         first = int(np.searchsorted(absolute, self.start_s + self.tolerance_s, side="right")) - 1
         last = int(np.searchsorted(absolute, end_s - self.tolerance_s, side="left"))
         return absolute[max(first, 0) : last] - self.start_s
@@ -212,8 +212,8 @@ def read_video(path: str | Path, start_s: float = 0.0, duration_s: float | None 
         height,
         rate_hz or 1 / timing.duration_s,
         _FileSource(source, timing, pixel_aspect),
-        # Time stamps are rounded to ticks: a frame due at t may carry a stamp half a tick later.
-        min(max(tick_s / 2, 1e-6), 5e-4),
+        # Time stamps are rounded to ticks: a frame due at t may carry a stamp half a tick (and a bit) later.
+        min(max(0.6 * tick_s, 1e-6), 6e-4),
         timing.origin_s,
     )
 
@@ -255,14 +255,20 @@ class _FileSource:
                     f"{self.path} cannot be decoded to its end ({error.strerror}); copy or convert it again"
                 ) from error
 
-    def frame_times_from(self, time_s: float) -> Iterator[float]:
+    def frame_times(self, from_s: float, to_s: float) -> Iterator[float]:
+        """Yield time stamps in decoding order: at least all between the two times."""
         with closing(open_media(self.path)) as container:
             stream = picture_stream(container, self.path)
-            if time_s > 0:
-                seek_before(container, stream, time_s + self.timing.origin_s)
+            if from_s > 0:
+                seek_before(container, stream, from_s + self.timing.origin_s)
             for packet in container.demux(stream):
-                if packet.pts is not None and not packet.is_discard:
-                    yield float(packet.pts * packet.time_base) - self.timing.origin_s
+                shown = packet.dts if packet.pts is None else packet.pts
+                if shown is None or packet.size == 0:
+                    continue
+                if packet.dts is not None and packet.dts * packet.time_base > to_s + self.timing.origin_s:
+                    return
+                if not packet.is_discard:
+                    yield float(shown * packet.time_base) - self.timing.origin_s
 
 
 @dataclass(frozen=True)
@@ -275,7 +281,7 @@ class _MemorySource:
         for index in range(max(0, int(time_s * self.rate_hz) - 1), len(self.frames)):
             yield index / self.rate_hz, VideoFrame.from_ndarray(self.frames[index], format="rgb24")
 
-    def frame_times_from(self, time_s: float) -> Iterator[float]:
+    def frame_times(self, from_s: float, to_s: float) -> Iterator[float]:
         return (index / self.rate_hz for index in range(len(self.frames)))
 
 
