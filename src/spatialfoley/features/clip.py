@@ -128,7 +128,7 @@ def preprocess(frames: np.ndarray, size_px: int) -> Tensor:
         raise ValueError(
             f"frames is {frames.dtype} of shape {frames.shape}, but must be uint8 (frames, height, width, 3)"
         )
-    pixels = torch.from_numpy(np.ascontiguousarray(frames)).permute(0, 3, 1, 2).float()
+    pixels = torch.tensor(frames).permute(0, 3, 1, 2).float()
     height, width = frames.shape[1:3]
     shorter = min(height, width)
     if shorter != size_px:

@@ -14,7 +14,8 @@ _HOP_SAMPLES_OF_RATE_HZ = {44100: 512, 24000: 320, 16000: 320}
 # Written by the transformers library beside the settings that shape the network; none of them is read.
 # fmt: off
 _UNUSED_PUBLISHED_KEYS = frozenset({
-    "_attn_implementation", "_name_or_path", "add_bias_logits", "add_cross_attention",
+    "_attn_implementation", "_attn_implementation_autoset", "_name_or_path",
+    "add_bias_logits", "add_cross_attention",
     "add_final_layer_norm", "architectures", "attn_implementation", "bad_words_ids",
     "begin_suppress_tokens", "bos_token_id", "chunk_size_feed_forward", "classifier_dropout",
     "cross_attention_hidden_size", "decoder_start_token_id", "diversity_penalty", "do_sample", "dtype",
@@ -118,6 +119,8 @@ class VisageConfig:
             raise ValueError(f"num_channels is {self.num_channels}, but must be 4 (ambisonics) or 1 (mono)")
         if any(not 0 <= codebook < self.codebooks for codebook in self.unfed_codebooks):
             raise ValueError(f"unfed_codebooks {self.unfed_codebooks} must lie in 0 to {self.codebooks - 1}")
+        if len(set(self.unfed_codebooks)) == self.codebooks:
+            raise ValueError("unfed_codebooks leaves no codebook to feed; the decoder needs at least one")
         if self.field_frame not in ("world", "camera"):
             raise ValueError(f"field_frame is {self.field_frame!r}, but must be 'world' or 'camera'")
 

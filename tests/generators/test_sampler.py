@@ -1,0 +1,202 @@
+from collections.abc import Callable
+
+import pytest
+import torch
+from torch import Tensor
+
+from spatialfoley.generators.guidance import Guidance
+from spatialfoley.generators.visage.config import VisageConfig
+from spatialfoley.generators.visage.sampler import (
+    SamplingSettings,
+    SeededNoise,
+    StoredNoise,
+    draw_tokens,
+    repeat_last_frame,
+    sample_rows,
+)
+from spatialfoley.generators.visage.stepper import StepFunction, plain_stepper
+from spatialfoley.generators.visage.token_layout import TokenLayout
+from tests.generators.random_checkpoints import random_conditions, random_model
+
+VOCABULARY = 16
+LAYOUT = TokenLayout(levels=3, channels=4, pad_id=VOCABULARY)
+GREEDY = SamplingSettings.greedy()
+ALONE = (1.0,)
+
+
+def scripted(
+    token_of: Callable[[int, int], int], layout: TokenLayout = LAYOUT, rows: int = 11
+) -> StepFunction:
+    """A decoder that is sure of token_of(row, codebook)."""
+
+    def step(row_index: int, previous_row: Tensor | None) -> Tensor:
+        active = layout.active_codebooks(row_index, rows - 1)
+        logits = torch.zeros(1, 2, len(active), VOCABULARY)
+        for place, codebook in enumerate(active):
+            logits[..., place, token_of(row_index, codebook)] = 50.0
+        return logits
+
+    return step
+
+
+def flat(
+    logits_of_token: Tensor, layout: TokenLayout = LAYOUT, rows: int = 201, batch: int = 8
+) -> StepFunction:
+    """A decoder with the same logits everywhere."""
+
+    def step(row_index: int, previous_row: Tensor | None) -> Tensor:
+        active = layout.active_codebooks(row_index, rows - 1)
+        return logits_of_token.expand(1, batch, len(active), VOCABULARY)
+
+    return step
+
+
+def test_tokens_land_in_their_frames() -> None:
+    def token_of(row: int, codebook: int) -> int:
+        frame = (row - 1) // 2 if codebook in LAYOUT.spatial_fine else row // 2
+        return (frame + codebook) % VOCABULARY
+
+    codes = sample_rows(scripted(token_of), LAYOUT, 5, ALONE, GREEDY, None)
+    expected = (torch.arange(5)[:, None] + torch.arange(12)[None]) % VOCABULARY
+    assert torch.equal(codes, expected.expand(2, 5, 12))
+
+
+def test_each_row_is_fed_back_with_padding() -> None:
+    fed: list[Tensor | None] = []
+    inner = scripted(lambda row, codebook: 3)
+
+    def step(row_index: int, previous_row: Tensor | None) -> Tensor:
+        fed.append(previous_row)
+        return inner(row_index, previous_row)
+
+    sample_rows(step, LAYOUT, 5, ALONE, GREEDY, None)
+    assert fed[0] is None
+    for index, row in enumerate(fed[1:]):
+        assert row is not None
+        expected = torch.full((2, 12), VOCABULARY)
+        expected[:, list(LAYOUT.active_codebooks(index, 10))] = 3
+        assert torch.equal(row, expected)
+
+
+def test_mono_rows() -> None:
+    layout = TokenLayout(levels=3, channels=1, pad_id=VOCABULARY)
+    codes = sample_rows(scripted(lambda row, k: row // 2 + k, layout, 10), layout, 5, ALONE, GREEDY, None)
+    assert torch.equal(codes[0], torch.arange(5)[:, None] + torch.arange(3)[None])
+
+
+def test_guidance_mixes_the_branches() -> None:
+    def step(row_index: int, previous_row: Tensor | None) -> Tensor:
+        logits = torch.zeros(2, 1, len(LAYOUT.active_codebooks(row_index, 4)), VOCABULARY)
+        logits[0, ..., 5], logits[0, ..., 7] = 2.0, 1.9
+        logits[1, ..., 5] = 1.0
+        return logits
+
+    assert set(sample_rows(step, LAYOUT, 2, (1.0, 0.0), GREEDY, None).flatten().tolist()) == {5}
+    assert set(sample_rows(step, LAYOUT, 2, (2.0, -1.0), GREEDY, None).flatten().tolist()) == {7}
+
+
+def test_draws_follow_the_distribution() -> None:
+    probabilities = torch.tensor([0.5, 0.3, 0.2] + [0.0] * 13)
+    codes = sample_rows(
+        flat(probabilities.log()), LAYOUT, 100, ALONE, SamplingSettings(top_k=16), SeededNoise(4, range(8))
+    )
+    found = torch.bincount(codes.flatten(), minlength=VOCABULARY) / codes.numel()
+    torch.testing.assert_close(found, probabilities, atol=0.02, rtol=0)
+
+
+def test_temperature_sharpens() -> None:
+    logits = torch.tensor([0.6, 0.4] + [0.0] * 14).log()
+    settings = SamplingSettings(top_k=16, temperature=0.5)
+    codes = sample_rows(flat(logits), LAYOUT, 100, ALONE, settings, SeededNoise(4, range(8)))
+    expected = 0.36 / (0.36 + 0.16)
+    assert float((codes == 0).float().mean()) == pytest.approx(expected, abs=0.02)
+
+
+def test_top_k_keeps_ties_with_the_kth() -> None:
+    logits = torch.tensor([3.0, 2.0, 2.0, 1.0] + [0.0] * 12).expand(4000, 1, VOCABULARY)
+    noise = torch.empty(4000, 1, VOCABULARY).exponential_(generator=torch.Generator().manual_seed(0))
+    assert set(draw_tokens(logits, 1.0, 1, noise).flatten().tolist()) == {0}
+    assert set(draw_tokens(logits, 1.0, 2, noise).flatten().tolist()) == {0, 1, 2}
+
+
+def test_spatial_settings_touch_only_y_z_x() -> None:
+    logits = torch.linspace(1.0, 0.0, VOCABULARY)
+    settings = SamplingSettings(top_k=16, spatial_temperature=0.0)
+    codes = sample_rows(flat(logits), LAYOUT, 100, ALONE, settings, SeededNoise(1, range(8)))
+    assert codes[..., 3:].unique().tolist() == [0]
+    assert len(codes[..., :3].unique()) == VOCABULARY
+    narrow = SamplingSettings(top_k=16, spatial_top_k=2)
+    codes = sample_rows(flat(logits), LAYOUT, 100, ALONE, narrow, SeededNoise(1, range(8)))
+    assert codes[..., 3:].unique().tolist() == [0, 1]
+    assert len(codes[..., :3].unique()) == VOCABULARY
+
+
+def test_a_clip_depends_on_its_number_and_not_on_its_batch() -> None:
+    config = VisageConfig.tiny()
+    model, conditions = random_model(config), random_conditions(config, batch=3)
+    guidance, settings = Guidance.combined(1.0), SamplingSettings(top_k=8)
+
+    def generate(clips: list[int], seed: int = 7) -> Tensor:
+        with torch.no_grad():
+            states = model.encode_branches(conditions, guidance)[:, clips]
+        step = plain_stepper(model, states, LAYOUT.row_count(6))
+        return sample_rows(step, model.layout, 6, guidance.weights, settings, SeededNoise(seed, clips))
+
+    together = generate([0, 1, 2])
+    assert torch.equal(generate([2]), together[2:])
+    assert torch.equal(generate([1, 0]), together[[1, 0]])
+    assert not torch.equal(generate([2], seed=8), together[2:])
+
+
+def test_noise_is_exponential_and_repeats_with_the_seed() -> None:
+    noise = SeededNoise(3, [0, 1]).draw(50, 1000)
+    assert noise.shape == (2, 50, 1000)
+    assert float(noise.min()) > 0
+    assert float(noise.mean()) == pytest.approx(1.0, abs=0.02)
+    assert float(noise.var()) == pytest.approx(1.0, abs=0.05)
+    assert torch.equal(SeededNoise(3, [1]).draw(50, 1000)[0], noise[1])
+    assert not torch.equal(noise[0], noise[1])
+
+
+def test_stored_noise_is_read_codebook_by_codebook() -> None:
+    draws = torch.arange(3.0)[:, None, None].expand(3, 2, 4)
+    noise = StoredNoise(draws)
+    assert noise.draw(2, 4)[0, :, 0].tolist() == [0.0, 1.0]
+    assert noise.draw(1, 4)[1, :, 0].tolist() == [2.0]
+    with pytest.raises(ValueError, match=r"draws 3 to 3 of 4 values were asked for"):
+        noise.draw(1, 4)
+
+
+def test_progress_counts_rows() -> None:
+    seen: list[tuple[int, int]] = []
+    sample_rows(
+        scripted(lambda row, k: 0),
+        LAYOUT,
+        5,
+        ALONE,
+        GREEDY,
+        None,
+        on_row=lambda done, all_: seen.append((done, all_)),
+    )
+    assert seen == [(index, 11) for index in range(1, 12)]
+
+
+def test_last_frame_is_repeated_to_the_asked_length() -> None:
+    codes = torch.arange(6).view(1, 3, 2)
+    assert repeat_last_frame(codes, 5)[0].tolist() == [[0, 1], [2, 3], [4, 5], [4, 5], [4, 5]]
+    assert torch.equal(repeat_last_frame(codes, 3), codes)
+    assert torch.equal(repeat_last_frame(codes, 2), codes)
+
+
+def test_wrong_arguments_are_refused() -> None:
+    step = scripted(lambda row, k: 0)
+    with pytest.raises(ValueError, match="frames is 0, but must be at least 1"):
+        sample_rows(step, LAYOUT, 0, ALONE, GREEDY, None)
+    with pytest.raises(ValueError, match="noise is None, but a temperature above 0 needs it"):
+        sample_rows(step, LAYOUT, 5, ALONE, SamplingSettings(), None)
+    with pytest.raises(ValueError, match=r"temperature is -0\.1, but must be finite and at least 0"):
+        SamplingSettings(temperature=-0.1)
+    with pytest.raises(ValueError, match="spatial_top_k is 0, but must be at least 1"):
+        SamplingSettings(spatial_top_k=0)
+    with pytest.raises(ValueError, match="seed -1 and clip_indices"):
+        SeededNoise(-1, [0])
