@@ -1,0 +1,150 @@
+"""``spatialfoley evaluate``: scores with intervals, on the synthetic world or against recorded truth."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from spatialfoley.cli.reporting import console, progress_bar, warn
+
+if TYPE_CHECKING:
+    from spatialfoley.evaluation.world_report import SuiteResult
+    from spatialfoley.pipeline import Pipeline
+    from spatialfoley.spatial.signal import SpatialAudio
+
+HEADLINES = (
+    ("angle, median", "angle_median_deg", ".1f", "°"),
+    ("left for right", "left_right_confusion", ".1%", ""),
+    ("onset error, median", "onset_error_median_s", ".3f", " s"),
+    ("class right", "class_accuracy", ".0%", ""),
+    ("CC, All", "cc/all/correct", ".3f", ""),
+    ("AUC, All", "auc/all/correct", ".3f", ""),
+)
+
+
+def evaluate(
+    generated: Annotated[
+        Path | None, typer.Argument(help="Generated 4-channel sound: a folder or a file. Needs --reference.")
+    ] = None,
+    reference: Annotated[Path | None, typer.Option(help="The truth: a folder or a file, same names.")] = None,
+    suite: Annotated[str | None, typer.Option(help="Instead of files: world, the synthetic world.")] = None,
+    model: Annotated[
+        str | None,
+        typer.Option(help="Model that the suite runs. Default: tiny-visage, which knows this world."),
+    ] = None,
+    clips: Annotated[int, typer.Option(help="Held-out clips of the suite, from 1.")] = 200,
+    seed: Annotated[int, typer.Option(help="Another seed, other clips. From 0.")] = 0,
+    turn_clips: Annotated[
+        int, typer.Option(help="On how many clips the camera is turned as well, which generates twice.")
+    ] = 40,
+    out: Annotated[Path, typer.Option(help="Folder for the results.")] = Path("spatialfoley-scores"),
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")] = "auto",
+    dtype: Annotated[
+        str, typer.Option(help="auto (exact), fast, float32, float16, bfloat16 or int8.")
+    ] = "auto",
+) -> None:
+    """Score generated sound: where it is, when it begins, what it is.
+
+    With --suite world a model makes sound for held-out clips of the synthetic world and stands beside baselines;
+    run again, it goes on where it stopped. With GENERATED and --reference, files are compared by name.
+    """
+    if suite is not None:
+        if suite != "world":
+            raise ValueError(f"--suite is {suite!r}; the only suite is world")
+        if generated is not None or reference is not None:
+            raise ValueError("--suite makes its own sound; leave out GENERATED and --reference")
+        evaluate_world(model, clips, seed, turn_clips, out, device, dtype)
+    elif generated is None or reference is None:
+        raise ValueError("give GENERATED and --reference, or --suite world with --model")
+    else:
+        from spatialfoley.evaluation.folder_scores import score_folders
+
+        with progress_bar("scoring") as report:
+            result = score_folders(generated, reference, out, report)
+        console().print(f"{result.files} files scored, {len(result.failures)} failed: {out / 'report.md'}")
+        if result.failures:
+            raise typer.Exit(1 if result.files else 2)
+
+
+def evaluate_world(
+    model: str | None, clips: int, seed: int, turn_clips: int, out: Path, device: str, dtype: str
+) -> None:
+    """Run the world suite with a model and print the headline figures."""
+    from spatialfoley.evaluation.world_suite import WorldSuiteSettings, run_world_suite
+    from spatialfoley.pipeline.loading import EMBEDDED_MODEL, load_pipeline
+    from spatialfoley.pipeline.products import require_writable
+
+    settings = WorldSuiteSettings(clips=clips, seed=seed, turn_clips=turn_clips)
+    require_writable(out)
+    pipe = load_pipeline(model or EMBEDDED_MODEL, device=device, dtype=dtype)
+    description = pipe.describe()
+    warn(f"{description['model']}: licence {description['licence']}")
+    with progress_bar("scoring") as report:
+        result = run_world_suite(
+            lambda clip: pipe(clip.video, camera=clip.camera, seed=clip.seed),
+            settings,
+            out,
+            codec_round_trip=codec_round_trip(pipe),
+            label=run_label(description),
+            progress=report,
+        )
+    print_headlines(result, out)
+    if result.failures:
+        raise typer.Exit(1 if len(result.failures) < result.clips else 2)
+
+
+def run_label(description: dict[str, Any]) -> str:
+    """Name of the model with the start of its weights' hash, so that no folder mixes two trainings."""
+    hashes = description.get("weights_sha256")
+    marks = hashes.values() if isinstance(hashes, dict) else [hashes] if hashes else []
+    return "-".join([str(description["model"]), *(str(mark)[:8] for mark in marks), description["kernel"]])
+
+
+def codec_round_trip(pipe: "Pipeline") -> "Callable[[SpatialAudio], SpatialAudio]":
+    """A field through the pipeline's codec and back, at the codec's rate."""
+    import torch
+
+    from spatialfoley.media.audio import fit_length, resample
+    from spatialfoley.spatial.signal import SpatialAudio
+
+    codec: Any = pipe.codec
+
+    @torch.inference_mode()
+    def round_trip(audio: SpatialAudio) -> SpatialAudio:
+        samples = resample(audio.samples, audio.rate_hz, codec.rate_hz)
+        codes = codec.encode(torch.from_numpy(samples)[None].to(pipe.device))
+        decoded = codec.decode(codes)[0].float().cpu().numpy()
+        return SpatialAudio(fit_length(decoded, samples.shape[1]), codec.rate_hz, "foa")
+
+    return round_trip
+
+
+def print_headlines(result: "SuiteResult", out: Path) -> None:
+    """The figures that decide, for a single source in view, beside the baselines."""
+    from rich.table import Table
+
+    from spatialfoley.evaluation.world_report import SINGLE
+
+    screen = console()
+    if SINGLE in result.tables:
+        systems = result.tables[SINGLE]
+        table = Table(title=f"{result.label}: {SINGLE}, {result.groups[SINGLE]} clips, 95 % intervals")
+        for heading in ("", *systems):
+            table.add_column(heading, justify="right")
+        for title, key, form, unit in HEADLINES:
+            figures = [row[key] for row in systems.values()]
+            cells = (
+                "–" if f is None else f"{f.value:{form}}{unit} [{f.low:{form}}, {f.high:{form}}]"
+                for f in figures
+            )
+            table.add_row(title, *cells)
+        screen.print(table)
+    turn, seconds = result.turn["median_deg"], result.seconds
+    if turn is not None:
+        screen.print(
+            f"camera turned by 90°: the field turns by {turn.value:.1f}° (median of {turn.count} clips)"
+        )
+    if seconds is not None:
+        screen.print(f"seconds to generate a clip, median: {seconds.value:.2f}")
+    screen.print(f"{result.clips} clips, {len(result.failures)} failed; all tables: {out / 'report.md'}")
