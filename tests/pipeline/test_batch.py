@@ -28,7 +28,7 @@ def test_a_folder_gives_its_videos_but_not_our_own_output(tmp_path: Path) -> Non
 
 
 def test_a_path_that_is_not_there_and_a_folder_without_video_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="gone.mp4 does not exist; give the path"):
+    with pytest.raises(ValueError, match=r"gone\.mp4 does not exist; give the path"):
         collect_videos([tmp_path / "gone.mp4"], tmp_path)
     with pytest.raises(ValueError, match="is a folder without videos"):
         collect_videos([tmp_path], tmp_path / "out")

@@ -36,13 +36,13 @@ class PaintSettings:
 
     Attributes:
         maps_per_s: moments per second at which the field is measured.
-        sharpness: power on the beam's RMS; a beam is wide, and 8 makes a plane wave a spot of about 80°.
+        sharpness: power on the beam's RMS; a beam is wide, and 12 makes a plane wave a spot of about 65°.
         floor_db: level below the loudest moment at which the paint has faded out.
         opacity: paint at the loudest direction of the loudest moment, 0 to 1.
     """
 
     maps_per_s: float = 15.0
-    sharpness: float = 8.0
+    sharpness: float = 12.0
     floor_db: float = 30.0
     opacity: float = 0.75
 

@@ -1,7 +1,7 @@
 """Many videos in one run: which files, under which names, which are done already, and what failed.
 
-A clip is done when its sidecar is there, was written for the same request, and every file it names is there. The
-sidecar is written last, so an interrupted clip is simply not done.
+A clip is done when its sidecar is there, was written for the same request, and every file it names is there.
+The sidecar is written last, so an interrupted clip is simply not done.
 """
 
 import json
@@ -13,7 +13,8 @@ from typing import Any
 from spatialfoley.media.atomic import atomic_path
 
 VIDEO_SUFFIXES = frozenset(
-    ".mp4 .m4v .mov .mkv .webm .avi .mpg .mpeg .ts .mts .m2ts .wmv .flv .ogv .3gp .gif".split()
+    {".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".mpg", ".mpeg"}
+    | {".ts", ".mts", ".m2ts", ".wmv", ".flv", ".ogv", ".3gp", ".gif"}
 )
 FAILURES_FILE = "failures.jsonl"
 
@@ -38,8 +39,8 @@ class Failure:
 def collect_videos(inputs: Sequence[Path], out: Path) -> list[Path]:
     """List the videos among files and folders, each once, in a stable order.
 
-    A file is taken as it is. A folder gives every video inside it, sub-folders too, but neither hidden files nor
-    what lies in the output folder.
+    A file is taken as it is. A folder gives every video inside it, sub-folders too, but neither hidden files
+    nor what lies in the output folder.
 
     Raises:
         ValueError: if a path does not exist or a folder holds no video.
@@ -72,7 +73,7 @@ def _videos_in(folder: Path, out: Path) -> list[Path]:
 
 
 def name_jobs(videos: Iterable[Path], out: Path) -> list[Job]:
-    """Give every video an output name of its own: its stem, and where that is taken, its folder's name before it.
+    """Give every video an output name of its own: its stem, or if taken, its folder and stem.
 
     A name is also taken when the sidecar of another video holds it from an earlier run.
     """

@@ -1,8 +1,8 @@
 """Long clips in windows the model can hold: where they start, and how their sound is joined.
 
-All windows of a clip have the same length, at most the model's, and neighbours overlap by a fixed time. They are
-joined by an equal-power crossfade, right for sounds that are alike but not the same wave, and in one world frame, so
-that a source stays where it is while the camera turns.
+All windows of a clip have the same length, at most the model's, and neighbours overlap by a fixed time. They
+are joined by an equal-power crossfade, right for sounds that are alike but not the same wave, and in one
+world frame, so that a source stays where it is while the camera turns.
 """
 
 import math

@@ -1,0 +1,138 @@
+"""``spatialfoley generate``: silent videos to ambisonics, binaural sound and videos that can be watched."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from spatialfoley.cli.reporting import console, one_sentence, progress_bar, warn
+
+if TYPE_CHECKING:
+    from spatialfoley.pipeline.requests import Request
+
+OUTPUTS = "foa,binaural,video,energy"
+
+
+def generate(
+    videos: Annotated[
+        list[Path], typer.Argument(metavar="VIDEO...", help="Video files, or folders of them.")
+    ],
+    model: Annotated[
+        str | None,
+        typer.Option(help="Model name, folder or hub id. Default: visage if it is here, else tiny-visage."),
+    ] = None,
+    azimuth_deg: Annotated[
+        float, typer.Option(help="Where the picture's centre points: left positive, -360 to 360.")
+    ] = 0.0,
+    elevation_deg: Annotated[
+        float, typer.Option(help="Where the picture's centre points: up positive, -90 to 90.")
+    ] = 0.0,
+    seed: Annotated[int, typer.Option(help="The same seed gives the same sound. From 0.")] = 0,
+    guidance_visual: Annotated[
+        float | None, typer.Option(help="How much the picture is stressed, from 0. Default: the model's way.")
+    ] = None,
+    guidance_direction: Annotated[
+        float | None,
+        typer.Option(help="How much the direction is stressed, from 0. Default: the model's way."),
+    ] = None,
+    start_s: Annotated[float, typer.Option(help="Start in the video, in seconds.")] = 0.0,
+    duration_s: Annotated[
+        float | None, typer.Option(help="Length in seconds. Default: to the end of the picture.")
+    ] = None,
+    out: Annotated[Path, typer.Option(help="Folder for the results.")] = Path("spatialfoley-out"),
+    outputs: Annotated[str, typer.Option(help="Which files to write, with commas between.")] = OUTPUTS,
+    panorama: Annotated[
+        bool | None,
+        typer.Option(
+            "--panorama/--flat", help="Kind of picture. Default: panorama if twice as wide as high."
+        ),
+    ] = None,
+    rate_hz: Annotated[
+        int | None, typer.Option(help="Sample rate of the sound. Default: the model's own.")
+    ] = None,
+    top_k: Annotated[
+        int | None, typer.Option(help="Draw from the k likeliest tokens, from 1. Default: the model's way.")
+    ] = None,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")] = "auto",
+    dtype: Annotated[
+        str, typer.Option(help="auto (exact), fast, float32, float16, bfloat16 or int8.")
+    ] = "auto",
+) -> None:
+    """Make spatial sound for silent videos.
+
+    For street.mp4 it writes street.foa.wav (AmbiX), street.binaural.wav, street.mp4 (the same picture with
+    binaural sound), street.energy.mp4 (the sound painted over the picture) and street.json (how it was made).
+    Finished videos are skipped when the same command runs again.
+    """
+    from spatialfoley.pipeline.requests import Request
+
+    request = Request(
+        azimuth_deg=azimuth_deg,
+        elevation_deg=elevation_deg,
+        seed=seed,
+        guidance_visual=guidance_visual,
+        guidance_direction=guidance_direction,
+        start_s=start_s,
+        duration_s=duration_s,
+        outputs=tuple(part.strip() for part in outputs.split(",") if part.strip()),
+        panorama=panorama,
+        rate_hz=rate_hz,
+        top_k=top_k,
+    )
+    done, failed = run_request(request, videos, out, model, device, dtype)
+    if failed:
+        raise typer.Exit(1 if done else 2)
+
+
+def run_request(
+    request: "Request", videos: list[Path], out: Path, model: str | None, device: str, dtype: str
+) -> tuple[int, int]:
+    """Make all videos of a request; returns how many are done and how many failed.
+
+    What is wrong with a single video is raised; with several it is reported, recorded, and the rest goes on.
+    """
+    from spatialfoley.pipeline.batch import Failure, collect_videos, name_jobs, write_failures
+    from spatialfoley.pipeline.loading import choose_model, load_pipeline
+    from spatialfoley.pipeline.products import require_writable
+    from spatialfoley.pipeline.requests import fulfil, is_fulfilled, look_at
+
+    sources = collect_videos(videos, out)
+    if len(sources) == 1:
+        look_at(sources[0], request, out)
+    require_writable(out)
+    jobs = name_jobs(sources, out)
+    name, note = choose_model(model)
+    if note:
+        warn(note)
+    pipe = load_pipeline(name, device=device, dtype=dtype)
+    description = pipe.describe()
+    warn(f"{description['model']}: licence {description['licence']}")
+    screen, failures, skipped = console(), [], 0
+    with progress_bar("") as report:
+        for number, job in enumerate(jobs):
+            label = f"{number + 1}/{len(jobs)} {job.source.name}"
+            report(label, number / len(jobs))
+            if is_fulfilled(request, job, out, pipe):
+                screen.print(f"{job.source}: done before, skipped")
+                skipped += 1
+                continue
+
+            def within(part: float, label: str = label, number: int = number) -> None:
+                report(label, (number + part) / len(jobs))
+
+            try:
+                files = fulfil(request, job, out, pipe, within)
+            except (ValueError, OSError, RuntimeError, MemoryError) as problem:
+                if len(jobs) == 1:
+                    raise
+                failures.append(Failure(job.source, type(problem).__name__, one_sentence(problem)))
+                warn(f"failed: {job.source}: {failures[-1].reason}")
+                continue
+            screen.print(f"{job.source}: {', '.join(str(path) for path in files.values())}")
+    record = write_failures(out, failures)
+    if len(jobs) > 1:
+        made = len(jobs) - skipped - len(failures)
+        screen.print(f"{made} made, {skipped} done before, {len(failures)} failed")
+    if record:
+        warn(f"{len(failures)} of {len(jobs)} videos failed; the reasons are in {record}")
+    return len(jobs) - len(failures), len(failures)

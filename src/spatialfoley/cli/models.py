@@ -1,0 +1,72 @@
+"""``spatialfoley models``: which weights there are, and getting them onto this machine."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from spatialfoley.cli.reporting import console
+
+app = typer.Typer(help="List, describe, fetch and import model weights.", no_args_is_help=True)
+
+NAME = Annotated[str, typer.Argument(metavar="NAME", help="As 'spatialfoley models list' gives it.")]
+
+
+@app.command("list")
+def list_all() -> None:
+    """List every known model with its licence and whether it is on this machine."""
+    from rich.table import Table
+
+    from spatialfoley import weights
+
+    table = Table(box=None, pad_edge=False)
+    for heading in ("name", "kind", "licence", "commercial use", "on this machine"):
+        table.add_column(heading)
+    for model in weights.list_models():
+        here = "yes" if weights.locate(model.name) else f"no: spatialfoley models fetch {model.name}"
+        table.add_row(model.name, model.kind, model.licence, model.commercial_use, here)
+    console().print(table)
+
+
+@app.command("info")
+def describe(name: NAME) -> None:
+    """Say everything known about one model."""
+    from spatialfoley import weights
+
+    model, folder, screen = weights.info(name), weights.locate(name), console()
+    screen.print(weights.licence_line(name))
+    if model.notes:
+        screen.print(model.notes)
+    if model.size_bytes:
+        screen.print(f"size: {model.size_bytes / 1e6:.0f} MB")
+    if folder is None:
+        screen.print(f"not on this machine: 'spatialfoley models fetch {name}' gets it from {model.web_page}")
+        screen.print(f"'spatialfoley models import {name} FOLDER' takes a copy that you have")
+        return
+    screen.print(f"folder: {folder}")
+    screen.print(f"SHA-256 of the weights: {weights.sha256_of(folder, weights.home() / 'hashes.json')}")
+
+
+@app.command("fetch")
+def fetch(name: NAME) -> None:
+    """Download a model. Its licence is printed first."""
+    from spatialfoley import weights
+
+    screen = console()
+    screen.print(weights.licence_line(name))
+    screen.print(f"{name}: {weights.fetch(name)}")
+
+
+@app.command("import")
+def take(
+    name: NAME,
+    path: Annotated[Path, typer.Argument(metavar="PATH", help="Folder or file with the weights.")],
+    link: Annotated[bool, typer.Option("--link", help="Link to the files instead of copying them.")] = False,
+) -> None:
+    """Take a local copy of a model, after checking that it is one."""
+    from spatialfoley import weights
+    from spatialfoley.pipeline.loading import check_weights
+
+    screen = console()
+    screen.print(weights.licence_line(name))
+    screen.print(f"{name}: {weights.import_folder(name, path, lambda root: check_weights(name, root), link)}")

@@ -1,0 +1,107 @@
+"""What passes between the steps of the chain, and what its parts have to offer."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from torch import Tensor
+
+from spatialfoley.features import FrameFeatures
+from spatialfoley.generators.guidance import Guidance
+from spatialfoley.generators.visage.model import VisageConditions
+from spatialfoley.generators.visage.sampler import SamplingSettings
+from spatialfoley.pipeline.windows import WindowPlan
+from spatialfoley.spatial.direction import CameraPose, Direction
+from spatialfoley.spatial.signal import SpatialAudio
+from spatialfoley.spatial.trajectory import CameraTrajectory
+
+Camera = Direction | CameraPose | CameraTrajectory
+Report = Callable[[float], None]
+"""Told the fraction done in [0, 1]."""
+
+
+class Features(Protocol):
+    """A frozen encoder: uint8 frames (T, size_px, size_px, 3) at frame_rate_hz to features."""
+
+    @property
+    def frame_rate_hz(self) -> int:
+        """Frames per second it wants."""
+        ...
+
+    @property
+    def size_px(self) -> int:
+        """Side of a frame."""
+        ...
+
+    def __call__(self, frames: np.ndarray) -> FrameFeatures:
+        """Features of one clip."""
+        ...
+
+
+class Codec(Protocol):
+    """Codes (B, S, K) to sound (B, C, S * hop_samples)."""
+
+    @property
+    def rate_hz(self) -> int:
+        """Samples per second."""
+        ...
+
+    @property
+    def hop_samples(self) -> int:
+        """Samples of one frame of codes."""
+        ...
+
+    @property
+    def levels(self) -> int:
+        """Codebooks of one channel."""
+        ...
+
+    def decode(self, codes: Tensor) -> Tensor:
+        """Sound of codes."""
+        ...
+
+
+@dataclass(frozen=True)
+class ClipConditions:
+    """What one clip's sound is made from.
+
+    Attributes:
+        windows: conditions of each window, batch 1.
+        plan: the windows, in samples of the codec.
+        camera: where the picture's centre points, seconds counted from the start of the clip.
+        clip_id: name and start of the clip; part of its noise.
+        duration_s: length of the clip.
+    """
+
+    windows: tuple[VisageConditions, ...]
+    plan: WindowPlan
+    camera: CameraTrajectory
+    clip_id: str
+    duration_s: float
+
+
+@dataclass(frozen=True)
+class ClipTokens:
+    """Codes (S, K) of each window of a clip, and what is needed to place them."""
+
+    codes: tuple[Tensor, ...]
+    plan: WindowPlan
+    camera: CameraTrajectory
+    duration_s: float
+
+
+@dataclass(frozen=True)
+class Generation:
+    """A finished clip: the field in world axes, and the gain (0 or below) that kept it within full scale."""
+
+    foa: SpatialAudio
+    gain_db: float
+
+
+@dataclass(frozen=True)
+class Defaults:
+    """How a model likes to be sampled."""
+
+    guidance: Guidance
+    sampling: SamplingSettings

@@ -1,0 +1,154 @@
+"""The files that one finished clip becomes, written as a set: all of them, or none.
+
+A sound field is kept in the world; the ears of the binaural sound and of the videos are at the camera, so
+that what is heard on the left is seen on the left.
+"""
+
+import json
+import os
+import secrets
+import shutil
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from spatialfoley.media.atomic import atomic_path
+from spatialfoley.media.audio import AMBIX_COMMENT, write_audio
+from spatialfoley.media.energy_video import write_energy_video
+from spatialfoley.media.errors import MediaError
+from spatialfoley.media.video import Video
+from spatialfoley.media.video_writer import write_video
+from spatialfoley.pipeline.batch import sidecar_path
+from spatialfoley.pipeline.levels import within_full_scale
+from spatialfoley.spatial.binaural import render_binaural
+from spatialfoley.spatial.direction import CameraPose, Direction
+from spatialfoley.spatial.foa import listen_from
+from spatialfoley.spatial.signal import SpatialAudio
+from spatialfoley.spatial.trajectory import CameraTrajectory
+
+SUFFIXES = {"foa": ".foa.wav", "binaural": ".binaural.wav", "video": ".mp4", "energy": ".energy.mp4"}
+"""What follows the clip's name, for each kind of output."""
+
+CONVENTION = {
+    "foa": f"{AMBIX_COMMENT}: +x front, +y left, +z up, world axes",
+    "binaural": "left and right ear at the camera",
+}
+
+Report = Callable[[float], None]
+
+
+def check_outputs(outputs: Sequence[str]) -> tuple[str, ...]:
+    """The asked kinds of output in one fixed order.
+
+    Raises:
+        ValueError: if a kind is unknown or none is asked.
+    """
+    unknown = [kind for kind in outputs if kind not in SUFFIXES]
+    if unknown or not outputs:
+        raise ValueError(
+            f"outputs is {','.join(outputs) or 'empty'}; give one or more of {','.join(SUFFIXES)}"
+        )
+    return tuple(kind for kind in SUFFIXES if kind in outputs)
+
+
+def product_names(name: str, outputs: Sequence[str]) -> dict[str, str]:
+    """File name of each kind of output of a clip."""
+    return {kind: name + SUFFIXES[kind] for kind in check_outputs(outputs)}
+
+
+def write_products(
+    video: Video,
+    foa: SpatialAudio,
+    camera: Direction | CameraPose | CameraTrajectory,
+    out: Path,
+    name: str,
+    outputs: Sequence[str] = tuple(SUFFIXES),
+    panorama: bool = False,
+    sidecar: Mapping[str, Any] | None = None,
+    report: Report = lambda fraction: None,
+) -> dict[str, Path]:
+    """Write the files of one clip into a folder, the sidecar last.
+
+    Args:
+        video: the picture.
+        foa: the sound field in world axes, as long as the video.
+        camera: where the picture's centre points.
+        out: folder to write to; made when it is not there.
+        name: what the file names begin with.
+        outputs: kinds of SUFFIXES.
+        panorama: True for an equirectangular picture.
+        sidecar: what the sidecar says beside the files and their convention.
+        report: told the fraction done.
+
+    Returns:
+        path of each kind, and of the "sidecar".
+
+    Raises:
+        MediaError: if the folder cannot be written, or a file of the set would replace the video itself.
+    """
+    names = product_names(name, outputs)
+    refuse_replacing(video.path, out, [*names.values(), sidecar_path(out, name).name])
+    with _all_or_none(out, name) as workshop:
+        heard = listen_from(foa, camera)
+        ears, ears_gain_db = within_full_scale(render_binaural(heard))
+        for done, (kind, file_name) in enumerate(list(names.items())):
+            target = workshop / file_name
+            if kind == "foa":
+                write_audio(target, foa)
+            elif kind == "binaural":
+                write_audio(target, ears)
+            elif kind == "video":
+                names[kind] = write_video(target, video, ears).name
+            else:
+                write_energy_video(target, video, heard, ears, panorama=panorama)
+            report((done + 1) / len(names))
+    content = {
+        **(sidecar or {}),
+        "binaural_gain_db": round(ears_gain_db, 3),
+        "convention": CONVENTION,
+        "files": names,
+    }
+    with atomic_path(sidecar_path(out, name)) as partial:
+        partial.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    return {
+        **{kind: out / file_name for kind, file_name in names.items()},
+        "sidecar": sidecar_path(out, name),
+    }
+
+
+def refuse_replacing(source: Path | None, out: Path, names: Sequence[str]) -> None:
+    """Raise MediaError where an output would replace its own input."""
+    for file_name in names:
+        if source is not None and (out / file_name).resolve() == source.resolve():
+            raise MediaError(
+                f"{source} would be replaced by an output of the same name; choose another folder with --out"
+            )
+
+
+def require_writable(out: Path) -> None:
+    """Make a folder and raise MediaError where that or writing into it fails."""
+    probe = out / f".{secrets.token_hex(4)}.partial"
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        probe.touch(exist_ok=False)
+        probe.unlink()
+    except OSError as problem:
+        reason = (problem.strerror or str(problem)).lower()
+        raise MediaError(f"out is {out}, not writable ({reason}); choose another folder") from problem
+
+
+@contextmanager
+def _all_or_none(out: Path, name: str) -> Iterator[Path]:
+    """A hidden folder beside the results; its files move into ``out`` only when all of them are there."""
+    require_writable(out)
+    workshop = out / f".{name}.{secrets.token_hex(4)}.partial"
+    workshop.mkdir()
+    try:
+        yield workshop
+        # Without its sidecar a clip counts as not done, whatever happens between two of these moves.
+        sidecar_path(out, name).unlink(missing_ok=True)
+        for file in sorted(workshop.iterdir()):
+            os.replace(file, out / file.name)  # noqa: PTH105 - replaces an existing file on every platform
+    finally:
+        shutil.rmtree(workshop, ignore_errors=True)

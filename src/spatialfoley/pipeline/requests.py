@@ -1,0 +1,176 @@
+"""What is asked for a video, and doing it: from a file to its set of files."""
+
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from spatialfoley.generators.guidance import Guidance
+from spatialfoley.media.video import Video, read_video
+from spatialfoley.pipeline.batch import Job, input_identity, is_done, sidecar_path
+from spatialfoley.pipeline.chain import Pipeline
+from spatialfoley.pipeline.clip import Camera, Report
+from spatialfoley.pipeline.products import (
+    SUFFIXES,
+    check_outputs,
+    product_names,
+    refuse_replacing,
+    write_products,
+)
+from spatialfoley.pipeline.versions import installed_versions
+from spatialfoley.pipeline.view import is_panorama
+from spatialfoley.spatial.direction import Direction
+
+_SAMPLING_SHARE = 0.9
+"""Part of the time that sampling takes; the rest is writing files."""
+
+_RATES_HZ = (8_000, 192_000)
+
+
+@dataclass(frozen=True)
+class Request:
+    """Everything that a result depends on, but for the video and the model.
+
+    Attributes:
+        azimuth_deg: where the picture's centre points, left positive, -360 to 360.
+        elevation_deg: where it points, up positive, -90 to 90.
+        seed: from 0.
+        guidance_visual: from 0, or None for the model's way.
+        guidance_direction: from 0, or None for the model's way.
+        start_s: start in the video.
+        duration_s: length; None to the end.
+        outputs: kinds of file.
+        panorama: whether the picture is equirectangular; None asks its shape.
+        rate_hz: sample rate of the sound; None for the model's.
+        top_k: tokens are drawn from the k likeliest; None for the model's way.
+
+    Raises:
+        ValueError: if a value is out of range.
+    """
+
+    azimuth_deg: float = 0.0
+    elevation_deg: float = 0.0
+    seed: int = 0
+    guidance_visual: float | None = None
+    guidance_direction: float | None = None
+    start_s: float = 0.0
+    duration_s: float | None = None
+    outputs: tuple[str, ...] = tuple(SUFFIXES)
+    panorama: bool | None = None
+    rate_hz: int | None = None
+    top_k: int | None = None
+
+    def __post_init__(self) -> None:
+        Direction(self.azimuth_deg, self.elevation_deg)
+        if self.seed < 0:
+            raise ValueError(f"seed is {self.seed}; give a whole number from 0")
+        for name in ("guidance_visual", "guidance_direction"):
+            scale = getattr(self, name)
+            if scale is not None and not 0 <= scale <= 100:
+                raise ValueError(f"{name} is {scale}; give a number from 0 (none) to 100, usually 1 to 5")
+        if not 0 <= self.start_s < float("inf"):
+            raise ValueError(f"start_s is {self.start_s}; give seconds from 0 on")
+        if self.duration_s is not None and not 0 < self.duration_s < float("inf"):
+            raise ValueError(f"duration_s is {self.duration_s}; give seconds above 0")
+        if self.rate_hz is not None and not _RATES_HZ[0] <= self.rate_hz <= _RATES_HZ[1]:
+            raise ValueError(f"rate_hz is {self.rate_hz}; give {_RATES_HZ[0]} to {_RATES_HZ[1]}")
+        if self.top_k is not None and self.top_k < 1:
+            raise ValueError(f"top_k is {self.top_k}; give a whole number from 1")
+        object.__setattr__(self, "outputs", check_outputs(self.outputs))
+
+    @property
+    def camera(self) -> Direction:
+        """Where the picture's centre points."""
+        return Direction(self.azimuth_deg, self.elevation_deg)
+
+
+def look_at(source: Path, request: Request, out: Path) -> Video:
+    """Open a video as the request wants it, and refuse what could not be written.
+
+    Raises:
+        MediaError: if the file is no usable video or an output would replace it.
+    """
+    video = read_video(source, request.start_s, request.duration_s)
+    names = product_names(source.stem, request.outputs)
+    refuse_replacing(source, out, [*names.values(), sidecar_path(out, source.stem).name])
+    return video
+
+
+def is_fulfilled(request: Request, job: Job, out: Path, pipe: Pipeline) -> bool:
+    """Tell whether an earlier run made this video for the same request with the same weights."""
+    try:
+        return is_done(out, job.name, _record(request, job, pipe))
+    except OSError:
+        return False
+
+
+def fulfil(
+    request: Request,
+    job: Job,
+    out: Path,
+    pipe: Pipeline,
+    report: Report = lambda fraction: None,
+    camera: Camera | None = None,
+) -> dict[str, Path]:
+    """Generate one video's sound and write its files.
+
+    Args:
+        request: what is asked.
+        job: the video, and the name of its files.
+        out: folder of the files.
+        pipe: the model.
+        report: told the fraction done.
+        camera: where the picture's centre points, for a camera that moves or rolls; None for the request's.
+
+    Returns:
+        Path of each kind of output, and of the "sidecar".
+    """
+    video = read_video(job.source, request.start_s, request.duration_s)
+    panorama = is_panorama(video) if request.panorama is None else request.panorama
+    sampling = pipe.defaults.sampling
+    if request.top_k is not None:
+        sampling = replace(sampling, top_k=request.top_k)
+    guidance = pipe.guidance(request.guidance_visual, request.guidance_direction)
+    camera = request.camera if camera is None else camera
+    made = pipe.generate(
+        video,
+        camera,
+        request.seed,
+        guidance,
+        sampling,
+        request.rate_hz,
+        panorama,
+        lambda part: report(part * _SAMPLING_SHARE),
+    )
+    sidecar = {
+        "request": _record(request, job, pipe),
+        "model": pipe.describe(),
+        "sampling": {**asdict(sampling), "guidance": guidance.name, "branches": _weights(guidance)},
+        "picture": {"panorama": panorama, "duration_s": video.duration_s, "frames": video.frame_count},
+        "sound": {
+            "rate_hz": made.foa.rate_hz,
+            "samples": made.foa.samples.shape[1],
+            "gain_db": round(made.gain_db, 3),
+        },
+        "versions": installed_versions(),
+    }
+    return write_products(
+        video,
+        made.foa,
+        camera,
+        out,
+        job.name,
+        request.outputs,
+        panorama,
+        sidecar,
+        lambda part: report(_SAMPLING_SHARE + part * (1 - _SAMPLING_SHARE)),
+    )
+
+
+def _weights(guidance: Guidance) -> dict[str, float]:
+    return {branch.name: branch.weight for branch in guidance.branches}
+
+
+def _record(request: Request, job: Job, pipe: Pipeline) -> dict[str, Any]:
+    description = pipe.describe()
+    made_with = {key: description.get(key) for key in ("model", "weights_sha256", "kernel")}
+    return {**input_identity(job.source), **asdict(request), **made_with}

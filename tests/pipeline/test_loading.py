@@ -1,0 +1,109 @@
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from spatialfoley import weights
+from spatialfoley.media.video import Video
+from spatialfoley.pipeline.loading import choose_device, choose_model, load_pipeline, read_manifest
+from tests.model_folders import write_published_model, write_tiny_model
+
+
+def noise_video(frames: int = 9, rate_hz: float = 12.0) -> Video:
+    return Video.from_frames(
+        np.random.default_rng(0).integers(0, 255, (frames, 40, 60, 3), np.uint8), rate_hz
+    )
+
+
+@pytest.fixture
+def empty_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A machine without any downloaded weights and without network."""
+    for name in ("SPATIALFOLEY_HOME", "HF_HOME", "HF_HUB_CACHE"):
+        monkeypatch.setenv(name, str(tmp_path / "home"))
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    return tmp_path / "home"
+
+
+@pytest.mark.parametrize("pickled", [False, True])
+def test_the_published_layout_with_random_weights_makes_sound(tmp_path: Path, pickled: bool) -> None:
+    pipe = load_pipeline(write_published_model(tmp_path / "visage", pickled=pickled))
+    assert pipe.defaults.guidance.name == "combined"
+    assert pipe.defaults.guidance.weights == (3.5, -2.5)
+    foa = pipe(noise_video(), seed=1)
+    assert foa.samples.shape == (4, 12_000)
+    assert foa.peak > 0
+    assert pipe.describe()["model"] == "visage"
+
+
+def test_published_parts_are_found_among_the_weights_of_this_machine(
+    tmp_path: Path, empty_home: Path
+) -> None:
+    folder = write_published_model(tmp_path / "somewhere")
+    name, note = choose_model(None)
+    assert name == "tiny-visage"
+    assert "using the embedded tiny-visage" in note
+    assert "spatialfoley models fetch visage" in note
+    assert "licence of its weights: not stated by its authors" in note
+    weights.import_folder("dac_44khz", folder / "dac")
+    weights.import_folder("clip-vit-b-32", folder / "clip")
+    weights.import_folder("visage", folder)
+    assert choose_model(None) == ("visage", "")
+    pipe = load_pipeline("visage")
+    assert pipe.describe()["licence"] == "not stated by its authors"
+    assert pipe.decode(pipe.sample(pipe.encode(noise_video()))).samples.shape == (4, 12_000)
+
+
+def test_what_is_not_here_says_how_to_get_it(empty_home: Path, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="visage is not on this machine; 'spatialfoley models fetch visage'"):
+        load_pipeline("visage")
+    folder = write_published_model(tmp_path / "alone")
+    (folder / "dac" / "config.json").unlink()
+    (folder / "dac").rename(tmp_path / "elsewhere")
+    with pytest.raises(ValueError, match="dac_44khz is not on this machine"):
+        load_pipeline(folder)
+    with pytest.raises(
+        ValueError, match="'someone/some-model', no folder here and not to be had from the hub"
+    ):
+        load_pipeline("someone/some-model")
+
+
+def test_a_manifest_with_unknown_parts_is_refused(tmp_path: Path) -> None:
+    folder = write_tiny_model(tmp_path / "m")
+    path = folder / "pipeline.json"
+    content = json.loads(path.read_text())
+    for change, message in (
+        ({"codec": "mp3"}, "has codec 'mp3'; it must be one of dac, tiny"),
+        ({"loudness": 3}, "has unknown settings loudness; known are"),
+    ):
+        path.write_text(json.dumps({**content, **change}))
+        with pytest.raises(ValueError, match=message):
+            read_manifest(folder, "m")
+    path.write_text(json.dumps({**content, "sampling": {"top_kk": 3}}))
+    with pytest.raises(ValueError, match="impossible sampling settings"):
+        load_pipeline(folder)
+    path.write_text("{")
+    with pytest.raises(ValueError, match="is no JSON"):
+        load_pipeline(folder)
+
+
+@pytest.mark.parametrize("file", ["model.safetensors", "codec.safetensors", "features.safetensors"])
+def test_cut_off_weights_are_refused_in_one_sentence(tmp_path: Path, file: str) -> None:
+    folder = write_tiny_model(tmp_path / "m")
+    content = (folder / file).read_bytes()
+    (folder / file).write_bytes(content[: len(content) // 2])
+    with pytest.raises(ValueError, match=r"cannot be read .*; copy or download its files again"):
+        load_pipeline(folder)
+
+
+def test_devices_and_types(tmp_path: Path) -> None:
+    assert choose_device("cpu") == torch.device("cpu")
+    assert choose_device("auto").type in ("cpu", "cuda", "mps")
+    with pytest.raises(ValueError, match="device is 'abacus'"):
+        choose_device("abacus")
+    folder = write_tiny_model(tmp_path / "m")
+    exact = load_pipeline(folder, device="cpu", dtype="float32")
+    assert exact.describe()["kernel"] == "plain"
+    with pytest.raises(ValueError, match="dtype is 'float128'"):
+        load_pipeline(folder, dtype="float128")
