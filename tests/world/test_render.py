@@ -77,7 +77,8 @@ def test_every_class_stays_about_its_direction(name: str) -> None:
     truth = truth_at(scene, moments).camera_vectors[0]
     for index, picture in enumerate(render_view(scene, moments, 128)):
         offset_deg = angle_between_deg(blob(picture, empty[index], rays), truth[index])
-        assert offset_deg < 0.6 * scene.sources[0].radius_deg
+        # The ball at its lowest is the worst: its path, from plate to apex, is what lies about the direction.
+        assert offset_deg < 0.75 * scene.sources[0].radius_deg
 
 
 @pytest.mark.parametrize("camera", ["static", "turning"])

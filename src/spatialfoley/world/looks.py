@@ -98,11 +98,10 @@ def approach(state: Activity, length_s: float, back_s: float) -> np.ndarray:
 
 
 def _ball(canvas: Canvas, source: Source, state: Activity) -> None:
-    # The impact, not the flight, is where the sound comes from.
-    height = 0.08 + 0.5 * approach(state, 0.35, 0.35)
+    height = -0.45 + 0.75 * approach(state, 0.35, 0.35)
     squash = 1 - 0.45 * np.clip(1 - state.since_s / 0.12, 0, 1)
-    canvas.paint(canvas.box(0, -0.5, 0.85, 0.07), DARK)
-    away = np.hypot((canvas.u) * squash, (canvas.v - height + 0.5 * (1 - squash)) / squash) - 0.5
+    canvas.paint(canvas.box(0, -1.0, 0.85, 0.07), DARK)
+    away = np.hypot((canvas.u) * squash, (canvas.v - height + 0.5 * (1 - squash)) / squash) - 0.52
     canvas.paint(canvas.mask(away), body_colour(source, state))
 
 
