@@ -29,7 +29,8 @@ def open_media(path: str | Path) -> InputContainer:
     if source.stat().st_size == 0:
         raise MediaError(f"{source} is empty (0 bytes); copy or download it again")
     try:
-        container = av.open(str(source), metadata_errors="replace")
+        # Absolute: FFmpeg takes the part before a colon in a relative name for a protocol.
+        container = av.open(str(source.absolute()), metadata_errors="replace")
     except PermissionError as error:
         raise MediaError(f"{source} cannot be read; allow reading it or copy it elsewhere") from error
     except (av.FFmpegError, ValueError) as error:

@@ -28,9 +28,9 @@ def open_output(path: Path, timescale_hz: int) -> OutputContainer:
     rate ends exactly; "unofficial" lets the marks of 360-degree pictures through.
     """
     if path.suffix.lower() == ".mkv":
-        return av.open(str(path), "w", format="matroska")
+        return av.open(str(path.absolute()), "w", format="matroska")
     options = {"movflags": "+faststart", "movie_timescale": str(timescale_hz), "strict": "unofficial"}
-    return av.open(str(path), "w", format="mp4", container_options=options)
+    return av.open(str(path.absolute()), "w", format="mp4", container_options=options)
 
 
 def write_frames(

@@ -244,16 +244,26 @@ class _FileSource:
         with closing(open_media(self.path)) as container:
             stream = picture_stream(container, self.path)
             stream.thread_type = "AUTO"
-            if time_s > 0:
-                seek_before(container, stream, time_s + self.timing.origin_s)
             try:
-                for frame in container.decode(stream):
-                    if frame.pts is not None:
-                        yield _time_s(frame) - self.timing.origin_s, frame
+                if time_s > 0:
+                    seek_before(container, stream, time_s + self.timing.origin_s)
+                frames = self._timed(container.decode(stream))
+                first = next(frames, None)
+                if time_s > 0 and (first is None or first[0] > time_s):
+                    container.seek(0)  # formats with a poor index land too late: read from the start
+                    frames = self._timed(container.decode(stream))
+                elif first is not None:
+                    yield first
+                yield from frames
             except av.FFmpegError as error:
                 raise MediaError(
                     f"{self.path} cannot be decoded to its end ({error.strerror}); copy or convert it again"
                 ) from error
+
+    def _timed(self, frames: Iterator[VideoFrame]) -> Iterator[tuple[float, VideoFrame]]:
+        for frame in frames:
+            if frame.pts is not None:
+                yield _time_s(frame) - self.timing.origin_s, frame
 
     def frame_times(self, from_s: float, to_s: float) -> Iterator[float]:
         """Yield time stamps in decoding order: at least all between the two times."""

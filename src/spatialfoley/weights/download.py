@@ -23,7 +23,9 @@ def download_hub(model: ModelInfo, folder: Path) -> None:
 
     endpoint = os.environ.get("HF_ENDPOINT") or None
     try:
-        names = HfApi(endpoint=endpoint).list_repo_files(model.address)
+        # Unlike listing the files, asking for the entry fails at once when there is no network.
+        entry = HfApi(endpoint=endpoint).model_info(model.address, timeout=_TIMEOUT_S)
+        names = [sibling.rfilename for sibling in entry.siblings or []]
         # Many repositories keep the same weights twice; safetensors are enough.
         doubled = ["*.bin", "*.pth", "*.ckpt"] if any(n.endswith(".safetensors") for n in names) else []
         snapshot_download(
