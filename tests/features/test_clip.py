@@ -1,4 +1,5 @@
 import json
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -131,6 +132,34 @@ def test_openai_layout_gives_the_same_features(tmp_path: Path) -> None:
     torch.testing.assert_close(loaded.energy_map, expected.energy_map)
 
 
+def test_openai_archive_gives_the_same_features(tmp_path: Path) -> None:
+    network, frames = random_network(), random_frames()
+
+    class Archive(torch.nn.Module):
+        """Holds the weights under OpenAI's names, as the published TorchScript file does."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            for key, value in openai_state(network).items():
+                *path, name = key.split(".")
+                module: torch.nn.Module = self
+                for part in path:
+                    if not hasattr(module, part):
+                        module.add_module(part, torch.nn.Module())
+                    module = getattr(module, part)
+                module.register_parameter(name, torch.nn.Parameter(value))
+
+        def forward(self, x: Tensor) -> Tensor:
+            return x
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        torch.jit.trace(Archive(), torch.zeros(1)).save(str(tmp_path / "ViT-B-32.pt"))
+    torch.testing.assert_close(
+        ClipFeatures.load(tmp_path)(frames).embedding, ClipFeatures(network)(frames).embedding
+    )
+
+
 def test_openai_keys_become_exactly_the_keys_of_the_network() -> None:
     network = random_network()
     assert convert_openai(openai_state(network)).keys() == network.state_dict().keys()
@@ -156,12 +185,14 @@ def test_missing_key_is_named(tmp_path: Path) -> None:
     state = random_network().state_dict()
     del state["visual_projection.weight"]
     save_file(state, folder / "model.safetensors")
-    with pytest.raises(ValueError, match=r"does not fit the CLIP image encoder: missing visual_projection"):
+    with pytest.raises(ValueError, match=r"1 missing \(visual_projection\.weight\)"):
         ClipFeatures.load(folder)
 
 
 def test_empty_folder_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match=r"has none of model.safetensors, pytorch_model.bin, ViT-B-32.pt"):
+    with pytest.raises(
+        ValueError, match=r"holds no weights; it needs model\.safetensors or pytorch_model\.bin"
+    ):
         ClipFeatures.load(tmp_path)
 
 

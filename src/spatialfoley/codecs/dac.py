@@ -18,6 +18,8 @@ from torch import Tensor
 from torch.nn import functional
 from transformers import DacConfig, DacModel
 
+from spatialfoley.weights import compare_keys, load_state_dict
+
 _SNAKES_AND_CONVOLUTIONS = ("snake1", "conv1", "snake2", "conv2")
 
 
@@ -84,7 +86,7 @@ class DacCodec:
             config.hidden_size = settings.get("hidden_size", config.hidden_size)
         with torch.device("meta"):
             model = DacModel(config)
-        _check_fit(model.state_dict(), state, source)
+        compare_keys({key: tuple(value.shape) for key, value in model.state_dict().items()}, state, source)
         model.load_state_dict({key: value.float() for key, value in state.items()}, assign=True)
         return cls(model)
 
@@ -242,11 +244,7 @@ def _read_folder(folder: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
         raise ValueError(
             f"{folder} has no config.json; name a DAC checkpoint folder or an original .pth file"
         )
-    settings = json.loads(config.read_text(encoding="utf-8"))
-    for name in ("model.safetensors", "pytorch_model.bin"):
-        if (folder / name).is_file():
-            return settings, _read_file(folder / name)[1]
-    raise ValueError(f"{folder} has neither model.safetensors nor pytorch_model.bin")
+    return json.loads(config.read_text(encoding="utf-8")), load_state_dict(folder)
 
 
 def _read_file(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
@@ -256,20 +254,6 @@ def _read_file(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
         with safe_open(path, "pt") as stored:
             settings = json.loads((stored.metadata() or {}).get("config", "{}"))
             return settings, {key: stored.get_tensor(key) for key in stored.keys()}  # noqa: SIM118
+    state = load_state_dict(path)
     content = torch.load(path, map_location="cpu", weights_only=True)
-    if "state_dict" in content:
-        return content.get("metadata", {}).get("kwargs", {}), content["state_dict"]
-    return {}, content
-
-
-def _check_fit(expected: Mapping[str, Tensor], found: Mapping[str, Tensor], source: str) -> None:
-    problems = [f"missing {key}" for key in sorted(expected.keys() - found.keys())]
-    problems += [f"unexpected {key}" for key in sorted(found.keys() - expected.keys())]
-    problems += [
-        f"{key} is {tuple(found[key].shape)} instead of {tuple(value.shape)}"
-        for key, value in expected.items()
-        if key in found and found[key].shape != value.shape
-    ]
-    if problems:
-        shown = "; ".join(problems[:8]) + (f"; and {len(problems) - 8} more" if len(problems) > 8 else "")
-        raise ValueError(f"{source} does not fit the DAC network: {shown}")
+    return content.get("metadata", {}).get("kwargs", {}), state

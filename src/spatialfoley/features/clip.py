@@ -8,19 +8,20 @@ from __future__ import annotations
 
 import json
 import re
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from safetensors.torch import load_file
 from torch import Tensor
 from torch.nn import functional
 from transformers import CLIPVisionConfig, CLIPVisionModelWithProjection
 
 from spatialfoley.features import FrameFeatures
 from spatialfoley.features.patch_saliency import GRID, filtered_energy_map
+from spatialfoley.weights import compare_keys, load_state_dict, weight_files
 
 PUBLISHED_FRAME_RATE_HZ = 4
 
@@ -28,7 +29,6 @@ _MEAN = (0.48145466, 0.4578275, 0.40821073)
 _DEVIATION = (0.26862954, 0.26130258, 0.27577711)
 _FRAMES_AT_ONCE = 32
 _OPENAI_HEAD_WIDTH = 64
-_WEIGHT_FILES = ("model.safetensors", "pytorch_model.bin", "ViT-B-32.pt")
 
 
 class ClipFeatures:
@@ -81,11 +81,7 @@ class ClipFeatures:
             state = {key: value for key, value in state.items() if _is_visual(key)}
         with torch.device("meta"):
             expected = CLIPVisionModelWithProjection(config).state_dict()
-        problems = [f"missing {key}" for key in sorted(expected.keys() - state.keys())]
-        problems += [f"unexpected {key}" for key in sorted(state.keys() - expected.keys())]
-        if problems:
-            shown = "; ".join(problems[:8]) + (f"; and {len(problems) - 8} more" if problems[8:] else "")
-            raise ValueError(f"{folder} does not fit the CLIP image encoder: {shown}")
+        compare_keys({key: tuple(value.shape) for key, value in expected.items()}, state, str(folder))
         # Built with its buffers filled (they are not stored), then loaded.
         model = CLIPVisionModelWithProjection(config)
         model.load_state_dict({key: value.float() for key, value in state.items()})
@@ -220,18 +216,11 @@ def _is_visual(key: str) -> bool:
 
 
 def _read_weights(folder: Path) -> dict[str, Tensor]:
-    for name in _WEIGHT_FILES:
-        path = folder / name
-        if path.is_file():
-            return _read_weight_file(path)
-    raise ValueError(f"{folder} has none of {', '.join(_WEIGHT_FILES)}; name a folder with CLIP ViT-B/32")
-
-
-def _read_weight_file(path: Path) -> dict[str, Tensor]:
-    if path.suffix == ".safetensors":
-        return load_file(path)
-    if path.suffix == ".pt":
-        # OpenAI's file is a TorchScript archive; only its weights are taken.
-        return dict(torch.jit.load(str(path), map_location="cpu").state_dict())
-    content: dict[str, Tensor] = torch.load(path, map_location="cpu", weights_only=True)
-    return content
+    files = weight_files(folder)
+    if files[0].suffix != ".pt":
+        return load_state_dict(folder)
+    # OpenAI's file is a TorchScript archive; only its weights are taken.
+    with warnings.catch_warnings():
+        # Nothing else reads this format, deprecated or not.
+        warnings.simplefilter("ignore", DeprecationWarning)
+        return dict(torch.jit.load(str(files[0]), map_location="cpu").state_dict())

@@ -14,12 +14,13 @@ from torch import Tensor, nn
 
 from spatialfoley.dataset.clip_tensors import ClipTensors
 from spatialfoley.dataset.world_tokens import WorldTokensSettings, world_clip_tensors
-from spatialfoley.generators.visage.checkpoint import copy_w_to_directions, load_visage_weights
+from spatialfoley.generators.visage.checkpoint import start_from_mono
 from spatialfoley.generators.visage.config import VisageConfig
 from spatialfoley.generators.visage.model import RowLogits, VisageConditions, VisageModel
 from spatialfoley.generators.visage.objective import codebook_loss, drop_conditions
 from spatialfoley.media.atomic import atomic_path
 from spatialfoley.training.settings import RecipeError, TrainingSettings, from_mapping
+from spatialfoley.weights import load_state_dict
 
 
 @dataclasses.dataclass(frozen=True)
@@ -69,10 +70,11 @@ class VisageTask:
 
     def _initialize(self, path: Path) -> None:
         """Start from a checkpoint; a mono one gives its W to Y, Z and X, as published."""
-        weights = load_visage_weights(path)
-        if f"dac_heads.{self.config.codebooks - 1}.weight" not in weights:
-            weights = copy_w_to_directions(weights, self.config)
-        self.visage.load_state_dict(weights)
+        weights = load_state_dict(path)
+        if f"dac_heads.{self.config.codebooks - 1}.weight" in weights:
+            self.visage.load_state_dict(weights)
+        else:
+            start_from_mono(self.visage, weights)
 
     def batch(self, generator: torch.Generator) -> tuple[VisageConditions, Tensor]:
         """Conditions and codes [B, S, K] of clips drawn with replacement."""
@@ -100,7 +102,7 @@ class VisageTask:
         conditions = drop_conditions(
             conditions, self.config.cfg_dropout_prob, self.objective.drop_rule, generator
         )
-        conditions = _on_device(conditions, device)
+        conditions = conditions.to(device)
         layout = self.visage.layout
         rows = layout.interleave(codes.to(device))
         logits: RowLogits = model(conditions, rows)
@@ -124,11 +126,3 @@ class VisageTask:
         weights = {name: tensor.half().contiguous() for name, tensor in self.visage.state_dict().items()}
         with atomic_path(folder / "model.safetensors") as path:
             save_file(weights, path)
-
-
-def _on_device(conditions: VisageConditions, device: torch.device) -> VisageConditions:
-    moved = {
-        field.name: None if (value := getattr(conditions, field.name)) is None else value.to(device)
-        for field in dataclasses.fields(conditions)
-    }
-    return VisageConditions(**moved)

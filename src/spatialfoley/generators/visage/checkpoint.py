@@ -8,15 +8,15 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 from torch import Tensor
 
 from spatialfoley.generators.visage.config import VisageConfig
 from spatialfoley.generators.visage.model import VisageModel
+from spatialfoley.weights import compare_keys, load_state_dict
 
 _CONFIG_FILE = "config.json"
-_WEIGHT_FILES = ("model.safetensors", "pytorch_model.bin")
-_SHOWN_PROBLEMS = 8
+_WEIGHT_FILE = "model.safetensors"
 _PER_CODEBOOK_KEY = re.compile(r"(model\.decoder\.embed_dac|dac_heads)\.(\d+)\.(.+)")
 _DECODER_POSITIONS = "model.decoder.embed_positions.weight"
 
@@ -27,7 +27,7 @@ def load_visage(
     """Read a checkpoint folder.
 
     Args:
-        folder: Holds config.json and model.safetensors or pytorch_model.bin.
+        folder: Holds config.json and the weights (model.safetensors or pytorch_model.bin, in shards or not).
         device: Where to put the network.
         dtype: Type of the weights.
 
@@ -39,7 +39,7 @@ def load_visage(
             are missing or unexpected (they are listed).
     """
     config = read_config(folder)
-    state = read_weights(folder)
+    state = load_state_dict(folder)
     _check_sizes(config, state, folder)
     with torch.device("meta"):
         model = VisageModel(config)
@@ -52,7 +52,7 @@ def save_visage(model: VisageModel, folder: Path, dtype: torch.dtype = torch.flo
     """Write a checkpoint folder that `load_visage` reads; the folder is made if needed."""
     folder.mkdir(parents=True, exist_ok=True)
     state = {key: value.detach().to("cpu", dtype).contiguous() for key, value in model.state_dict().items()}
-    save_file(state, folder / _WEIGHT_FILES[0])
+    save_file(state, folder / _WEIGHT_FILE)
     settings = {"model_type": "visage", **model.config.to_dict()}
     (folder / _CONFIG_FILE).write_text(json.dumps(settings, indent=2) + "\n", encoding="utf-8")
 
@@ -70,22 +70,6 @@ def read_config(folder: Path) -> VisageConfig:
         return VisageConfig.from_dict(json.loads(path.read_text(encoding="utf-8")))
     except (ValueError, TypeError) as problem:
         raise ValueError(f"{path}: {problem}") from problem
-
-
-def read_weights(folder: Path) -> dict[str, Tensor]:
-    """Weights of a checkpoint folder by key, on the CPU.
-
-    Raises:
-        ValueError: If there is no file of weights.
-    """
-    for name in _WEIGHT_FILES:
-        path = folder / name
-        if path.is_file() and path.suffix == ".safetensors":
-            return load_file(path)
-        if path.is_file():
-            content: dict[str, Tensor] = torch.load(path, map_location="cpu", weights_only=True)
-            return content
-    raise ValueError(f"{folder} has neither {' nor '.join(_WEIGHT_FILES)}")
 
 
 @torch.no_grad()
@@ -114,7 +98,7 @@ def start_from_mono(model: VisageModel, mono_state: Mapping[str, Tensor]) -> tup
         channels = model.config.num_channels if level < levels else 0
         copied.update({f"{table}.{channel * levels + level}.{kind}": value for channel in range(channels)})
         if not channels:
-            copied[f"{key} (level of {levels})"] = value
+            copied[f"{key} (beyond {levels} levels)"] = value
     positions = copied.get(_DECODER_POSITIONS)
     if positions is not None and positions.shape[0] < len(target[_DECODER_POSITIONS]):
         rest = target[_DECODER_POSITIONS][len(positions) :]
@@ -164,15 +148,4 @@ _COUNT_OF_KEYS = {
 
 
 def _check_keys(expected: Mapping[str, Tensor], found: Mapping[str, Tensor], source: Path | str) -> None:
-    """List keys that are missing, unexpected or of another shape."""
-    problems = [f"missing {key}" for key in expected if key not in found]
-    problems += [f"unexpected {key}" for key in found if key not in expected]
-    problems += [
-        f"{key} is {tuple(found[key].shape)} instead of {tuple(value.shape)}"
-        for key, value in expected.items()
-        if key in found and found[key].shape != value.shape
-    ]
-    if problems:
-        rest = len(problems) - _SHOWN_PROBLEMS
-        shown = "; ".join(problems[:_SHOWN_PROBLEMS]) + (f"; and {rest} more" if rest > 0 else "")
-        raise ValueError(f"{source} does not fit the ViSAGe network: {shown}")
+    compare_keys({key: tuple(value.shape) for key, value in expected.items()}, found, str(source))

@@ -40,6 +40,20 @@ class VisageConditions:
     visual_dropped: Tensor | None = None
     direction_dropped: Tensor | None = None
 
+    def to(self, device: torch.device | str) -> VisageConditions:
+        """The same conditions on a device."""
+
+        def moved(value: Tensor | None) -> Tensor | None:
+            return None if value is None else value.to(device)
+
+        return VisageConditions(
+            frames=self.frames.to(device),
+            energy_map=moved(self.energy_map),
+            direction=self.direction.to(device),
+            visual_dropped=moved(self.visual_dropped),
+            direction_dropped=moved(self.direction_dropped),
+        )
+
     def without(self, *, visual: bool = False, direction: bool = False) -> VisageConditions:
         """The same conditions with the visual part, the direction or both replaced by the learned null."""
         every = torch.ones(len(self.frames), dtype=torch.bool, device=self.frames.device)
