@@ -8,8 +8,8 @@ from safetensors.torch import load_file, save_file
 
 from spatialfoley.cli import run
 from spatialfoley.media.audio import read_audio
-from spatialfoley.media.video import read_video
-from spatialfoley.pipeline import load_pipeline
+from spatialfoley.media.video import Video, read_video
+from spatialfoley.pipeline import load_pipeline, products
 from spatialfoley.spatial.binaural import render_binaural
 from spatialfoley.spatial.direction import Direction
 from spatialfoley.spatial.foa import listen_from, rotate
@@ -272,3 +272,31 @@ def test_nan_weights_write_nothing(
     assert generate(video_file, "--model", model, "--out", out) == 2
     assert "finite" in capsys.readouterr().err.splitlines()[-1]
     assert names_in(out) == set()
+
+
+def test_an_interrupted_run_leaves_only_complete_files(
+    tmp_path: Path,
+    tiny_model: Path,
+    out: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for name in ("a.mp4", "b.mp4"):
+        write_noise_video(tmp_path / "clips" / name, frames=6)
+    real = products.write_energy_video
+
+    def interrupted_at_b(path: Path, video: Video, *rest: object, **options: object) -> None:
+        if video.path is not None and video.path.name == "b.mp4":
+            raise KeyboardInterrupt
+        real(path, video, *rest, **options)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(products, "write_energy_video", interrupted_at_b)
+    command = (tmp_path / "clips", "--model", tiny_model, "--out", out)
+    assert generate(*command) == 130
+    assert "interrupted: finished files are complete" in capsys.readouterr().err
+    assert names_in(out) == {name.replace("street", "a") for name in FILES}
+    monkeypatch.undo()
+    (out / ".b.0badcafe.partial").mkdir()
+    assert generate(*command) == 0
+    assert names_in(out) == {name.replace("street", stem) for name in FILES for stem in ("a", "b")}
+    assert "1 made, 1 done before, 0 failed" in capsys.readouterr().out

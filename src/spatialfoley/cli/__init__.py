@@ -3,6 +3,7 @@
 Nothing here imports torch or numpy before a verb needs it, so that help is instant.
 """
 
+import signal
 import sys
 from collections.abc import Sequence
 from importlib import import_module
@@ -54,6 +55,8 @@ def build_app() -> typer.Typer:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command and leave with its code: 0 done, 1 some inputs failed, 2 bad input, 130 interrupted."""
+    # A polite kill cleans up like Ctrl-C does.
+    signal.signal(signal.SIGTERM, signal.getsignal(signal.SIGINT))
     sys.exit(run(sys.argv[1:] if arguments is None else arguments))
 
 
@@ -65,8 +68,7 @@ def run(arguments: Sequence[str]) -> int:
         warn(f"error: {one_sentence(problem)}")
         return BAD_INPUT
     except (KeyboardInterrupt, typer.Abort):
-        warn("interrupted: finished files are complete, the rest was not written")
-        return INTERRUPTED
+        outcome = INTERRUPTED
     except Exception as problem:
         # Typer's own usage errors, by shape: its versions keep their class in different places.
         if not hasattr(problem, "format_message"):
@@ -74,4 +76,6 @@ def run(arguments: Sequence[str]) -> int:
         if sentence := one_sentence(problem.format_message()):
             warn(f"error: {sentence}; see 'spatialfoley --help' or 'spatialfoley VERB --help'")
         return int(getattr(problem, "exit_code", BAD_INPUT))
+    if outcome == INTERRUPTED:
+        warn("interrupted: finished files are complete, the rest was not written")
     return outcome if isinstance(outcome, int) else 0

@@ -10,8 +10,6 @@ from spatialfoley.cli.reporting import console, progress_bar, warn
 if TYPE_CHECKING:
     from spatialfoley.world.scenes import Scene
 
-PICTURE_SIZE_PX = 256
-FRAME_RATE_HZ = 25.0
 WINDOW_S = 0.5
 AUDIBLE_BELOW_LOUDEST_DB = 30.0
 
@@ -25,12 +23,15 @@ def demo(
     ] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")] = "auto",
 ) -> None:
-    """Render a clip of the synthetic world, generate its sound, and print where it was meant to be and is."""
-    from spatialfoley.media.audio import read_audio
+    """Render a clip of the synthetic world, generate its sound, and print where it was meant to be and is.
+
+    The silent clip and its true sound field are in the folder "world" beside the results.
+    """
     from spatialfoley.pipeline.batch import Job
     from spatialfoley.pipeline.loading import EMBEDDED_MODEL, load_pipeline
     from spatialfoley.pipeline.products import require_writable
     from spatialfoley.pipeline.requests import Request, fulfil
+    from spatialfoley.world.files import write_clip
     from spatialfoley.world.scenes import make_scene
 
     request = Request(seed=seed)
@@ -38,29 +39,14 @@ def demo(
     pipe = load_pipeline(model or EMBEDDED_MODEL, device=device)
     warn(f"{pipe.describe()['model']}: licence {pipe.describe()['licence']}")
     scene = make_scene(seed, "in_view", "static")
-    source = write_scene(scene, out / "world" / "scene.mp4")
+    source = write_clip(scene, out / "world", "scene").video
     with progress_bar("generating") as report:
         job = Job(source, "scene")
         files = fulfil(request, job, out, pipe, lambda part: report("generating", part), scene.camera)
     print_directions(scene, files["foa"])
     screen = console()
     for kind, path in files.items():
-        screen.print(
-            f"{kind:9} {path} ({read_audio(path).samples.shape[0]} channels)"
-            if kind == "foa"
-            else f"{kind:9} {path}"
-        )
-
-
-def write_scene(scene: "Scene", path: Path) -> Path:
-    """Render what the scene's camera sees to a silent video."""
-    from spatialfoley.media.frame_writer import write_frames
-    from spatialfoley.timeline import frame_times_s
-    from spatialfoley.world.render import render_view
-
-    times_s = frame_times_s(scene.duration_s, FRAME_RATE_HZ)
-    write_frames(path, iter(render_view(scene, times_s, size_px=PICTURE_SIZE_PX)), FRAME_RATE_HZ)
-    return path
+        screen.print(f"{kind:9} {path}")
 
 
 def print_directions(scene: "Scene", foa_path: Path) -> None:

@@ -4,6 +4,7 @@ A sound field is kept in the world; the ears of the binaural sound and of the vi
 that what is heard on the left is seen on the left.
 """
 
+import glob
 import json
 import os
 import secrets
@@ -142,6 +143,8 @@ def require_writable(out: Path) -> None:
 def _all_or_none(out: Path, name: str) -> Iterator[Path]:
     """A hidden folder beside the results; its files move into ``out`` only when all of them are there."""
     require_writable(out)
+    for left_behind in out.glob(f".{glob.escape(name)}.*.partial"):  # by a run that was killed
+        shutil.rmtree(left_behind, ignore_errors=True)
     workshop = out / f".{name}.{secrets.token_hex(4)}.partial"
     workshop.mkdir()
     try:

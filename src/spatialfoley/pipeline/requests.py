@@ -19,6 +19,7 @@ from spatialfoley.pipeline.products import (
 from spatialfoley.pipeline.versions import installed_versions
 from spatialfoley.pipeline.view import is_panorama
 from spatialfoley.spatial.direction import Direction
+from spatialfoley.spatial.foa import as_trajectory
 
 _SAMPLING_SHARE = 0.9
 """Part of the time that sampling takes; the rest is writing files."""
@@ -145,6 +146,7 @@ def fulfil(
         "request": _record(request, job, pipe),
         "model": pipe.describe(),
         "sampling": {**asdict(sampling), "guidance": guidance.name, "branches": _weights(guidance)},
+        "camera": _camera_record(camera),
         "picture": {"panorama": panorama, "duration_s": video.duration_s, "frames": video.frame_count},
         "sound": {
             "rate_hz": made.foa.rate_hz,
@@ -164,6 +166,12 @@ def fulfil(
         sidecar,
         lambda part: report(_SAMPLING_SHARE + part * (1 - _SAMPLING_SHARE)),
     )
+
+
+def _camera_record(camera: Camera) -> dict[str, Any]:
+    trajectory = as_trajectory(camera)
+    start = trajectory.pose_at(float(trajectory.times_s[0]))
+    return {**asdict(start), "moves": not trajectory.is_static}
 
 
 def _weights(guidance: Guidance) -> dict[str, float]:
