@@ -46,6 +46,16 @@ def test_defaults_are_the_published_effective_configuration() -> None:
     assert VisageConfig.from_dict(config.to_dict()) == config
 
 
+@pytest.mark.parametrize("path", case_params("visage", "config_effective.json"))
+def test_published_config_file_is_read(path: Path) -> None:
+    facts = json.loads(path.read_text())
+    config = VisageConfig.from_dict(facts["full_to_dict"])
+    assert config == VisageConfig()
+    for name, published in facts["effective"].items():
+        if hasattr(config, name):
+            assert getattr(config, name) == published["value"], name
+
+
 def test_rates_of_other_codecs_follow_from_the_sample_rate() -> None:
     config = VisageConfig.from_dict({"dac_sample_rate": 16000})
     assert (config.dac_downsample_rate, config.dac_frame_rate) == (320, 50)

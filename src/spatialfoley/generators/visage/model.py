@@ -1,7 +1,8 @@
 """The ViSAGe network: a frame encoder and a token decoder, in the published key layout.
 
 Post-norm BART layers without a final norm. The encoder reads video frames (embedding, patch energy map,
-position, direction); the decoder reads decoder rows of `token_layout` and predicts the next one.
+position, direction); the decoder reads decoder rows of `token_layout` and predicts the next one. One file on
+purpose: the whole network can be read here beside its configuration.
 """
 
 from __future__ import annotations
