@@ -117,6 +117,14 @@ def test_cut_at_a_key_frame_copies(tmp_path: Path) -> None:
     assert [number_of(frame) for frame in frames] == list(range(12, 36))
 
 
+def test_asking_for_the_whole_length_is_no_cut(tmp_path: Path) -> None:
+    source = constant_clip(tmp_path / "a.mp4", Fraction(30000, 1001), 40, b_frames=2)
+    audio = noise(2.0)
+    result = mux(source, audio, tmp_path / "o.mp4", 0.0, read_video(source).duration_s)
+    assert result.picture_copied
+    check(result, source, audio)
+
+
 @pytest.mark.parametrize(("start_s", "b_frames"), [(0.75, 0), (0.5, 2), (0.76, 2)])
 def test_other_cuts_reencode_and_say_so(tmp_path: Path, start_s: float, b_frames: int) -> None:
     source = constant_clip(tmp_path / "a.mp4", 24, 60, key_every=12, b_frames=b_frames)

@@ -77,7 +77,7 @@ def mux(
     if target.suffix.lower() not in (".mp4", ".mkv"):
         raise MediaError(f"cannot write {target}: the name must end in .mp4 or .mkv")
     video = read_video(video_path, start_s, duration_s)
-    whole = start_s == 0 and duration_s is None
+    whole = start_s == 0 and (duration_s is None or _is_whole(video))
     copied = whole or _can_cut_by_copying(video)
     if copied and _codec_name(video) not in _MP4_PICTURES:
         target = target.with_suffix(".mkv")
@@ -114,6 +114,11 @@ def _codec_name(video: Video) -> str:
     assert video.path is not None
     with closing(open_media(video.path)) as container:
         return picture_stream(container, video.path).codec_context.name
+
+
+def _is_whole(video: Video) -> bool:
+    assert video.path is not None
+    return video.duration_s >= read_video(video.path).duration_s - video.tolerance_s
 
 
 def _packets(video: Video, container: InputContainer, whole: bool) -> Iterator[tuple[float, Any]]:
