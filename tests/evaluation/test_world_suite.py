@@ -156,5 +156,7 @@ def test_turn_is_measured_relative_to_the_source(yaw_deg: float) -> None:
 def test_bad_settings_are_named() -> None:
     with pytest.raises(ValueError, match="clips is 0"):
         WorldSuiteSettings(clips=0)
+    with pytest.raises(ValueError, match=r"duration_s is 0.5; it must be 1 or more"):
+        WorldSuiteSettings(duration_s=0.5)
     with pytest.raises(ValueError, match="choose from centred, in_view"):
         WorldSuiteSettings(kinds=("upside_down",))  # type: ignore[arg-type]

@@ -10,6 +10,7 @@ from spatialfoley.cli.reporting import console, progress_bar, warn
 
 if TYPE_CHECKING:
     from spatialfoley.evaluation.world_report import SuiteResult
+    from spatialfoley.evaluation.world_suite import WorldSuiteSettings
     from spatialfoley.pipeline import Pipeline
     from spatialfoley.spatial.signal import SpatialAudio
 
@@ -38,6 +39,7 @@ def evaluate(
     turn_clips: Annotated[
         int, typer.Option(help="On how many clips the camera is turned as well, which generates twice.")
     ] = 40,
+    duration_s: Annotated[float, typer.Option(help="Length of the suite's clips in seconds, from 1.")] = 5.0,
     out: Annotated[Path, typer.Option(help="Folder for the results.")] = Path("spatialfoley-scores"),
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")] = "auto",
     dtype: Annotated[
@@ -54,7 +56,10 @@ def evaluate(
             raise ValueError(f"--suite is {suite!r}; the only suite is world")
         if generated is not None or reference is not None:
             raise ValueError("--suite makes its own sound; leave out GENERATED and --reference")
-        evaluate_world(model, clips, seed, turn_clips, out, device, dtype)
+        from spatialfoley.evaluation.world_suite import WorldSuiteSettings
+
+        settings = WorldSuiteSettings(clips=clips, seed=seed, duration_s=duration_s, turn_clips=turn_clips)
+        evaluate_world(settings, model, out, device, dtype)
     elif generated is None or reference is None:
         raise ValueError("give GENERATED and --reference, or --suite world with --model")
     else:
@@ -68,14 +73,13 @@ def evaluate(
 
 
 def evaluate_world(
-    model: str | None, clips: int, seed: int, turn_clips: int, out: Path, device: str, dtype: str
+    settings: "WorldSuiteSettings", model: str | None, out: Path, device: str, dtype: str
 ) -> None:
     """Run the world suite with a model and print the headline figures."""
-    from spatialfoley.evaluation.world_suite import WorldSuiteSettings, run_world_suite
+    from spatialfoley.evaluation.world_suite import run_world_suite
     from spatialfoley.pipeline.loading import EMBEDDED_MODEL, load_pipeline
     from spatialfoley.pipeline.products import require_writable
 
-    settings = WorldSuiteSettings(clips=clips, seed=seed, turn_clips=turn_clips)
     require_writable(out)
     pipe = load_pipeline(model or EMBEDDED_MODEL, device=device, dtype=dtype)
     description = pipe.describe()

@@ -64,6 +64,10 @@ class WorldSuiteSettings:
             raise ValueError(f"clips is {self.clips}; it must be 1 or more")
         if not self.kinds or any(kind not in SCENE_KINDS for kind in self.kinds):
             raise ValueError(f"kinds is {self.kinds}; choose from {', '.join(SCENE_KINDS)}")
+        if not self.duration_s >= 1:
+            raise ValueError(
+                f"duration_s is {self.duration_s}; it must be 1 or more, windows of 1 s are scored"
+            )
         if self.turn_clips < 0:
             raise ValueError(f"turn_clips is {self.turn_clips}; it must be 0 or more")
 
