@@ -53,6 +53,8 @@ def make_clip(
     """Write numbered frames at the given time stamps, with silence of `sound_s` seconds as sound if wanted."""
     with av.open(str(path), "w", options=container_options or {}) as out:
         options = {"preset": "ultrafast", "crf": "10", "bf": str(b_frames)} if codec == "libx264" else {}
+        if codec == "libx265":
+            options = {"preset": "ultrafast", "crf": "10", "x265-params": "log-level=none"}
         stream = out.add_stream(
             codec, rate=Fraction(1, max(1, ticks[1] - ticks[0])) / time_base, options=options
         )

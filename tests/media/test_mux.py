@@ -80,6 +80,7 @@ def test_every_rate_and_44100_hz(tmp_path: Path, rate: int) -> None:
         ("a.mov", "libx264", "o.mp4"),
         ("a.mkv", "libx264", "o.mp4"),
         ("a.ts", "libx264", "o.mp4"),
+        ("a.mkv", "libx265", "o.mp4"),
         ("a.webm", "libvpx-vp9", "o.mp4"),
         ("a.webm", "libvpx", "o.mkv"),
         ("a.mkv", "ffv1", "o.mkv"),
@@ -95,6 +96,8 @@ def test_containers_and_codecs(tmp_path: Path, name: str, codec: str, out: str) 
     assert result.picture_copied
     frames = read_video(result.path).frames_at(np.arange(20) / 25, crop=None)
     assert [number_of(frame) for frame in frames] == list(range(20))
+    if codec == "libx265":
+        assert b"hvc1" in result.path.read_bytes()
 
 
 def test_variable_rate_and_rotation_survive(tmp_path: Path) -> None:

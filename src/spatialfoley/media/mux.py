@@ -173,6 +173,8 @@ def _copy(
         stream = picture_stream(source, video.path)
         out: Any = container.add_stream_from_template(stream)
         out.time_base = stream.time_base
+        if stream.codec_context.name == "hevc" and target.suffix.lower() == ".mp4":
+            out.codec_tag = "hvc1"  # Apple's players open no other mark
         sound = SoundTrack(container, audio, codec, ambisonic)
         held: Any = None
         first_dts = 0

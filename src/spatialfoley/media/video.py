@@ -6,25 +6,16 @@ from contextlib import closing
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
-import av
 import numpy as np
 from av.video.frame import VideoFrame
 
-from spatialfoley.media.container import open_media, picture_stream, seek_before
+from spatialfoley.media.container import open_media, picture_stream
 from spatialfoley.media.errors import MediaError
+from spatialfoley.media.frame_sources import FileSource, FrameSource, MemorySource, first_frame, frame_time_s
 from spatialfoley.media.picture_scaler import Crop, FrameSize, PictureScaler, displayed_size
-from spatialfoley.media.picture_timing import PictureTiming, measure_timing
-
-
-class _FrameSource(Protocol):
-    """Where frames come from; times are seconds after the first frame of the whole source."""
-
-    @property
-    def pixel_aspect(self) -> float: ...
-    def frames_from(self, time_s: float) -> Iterator[tuple[float, VideoFrame]]: ...
-    def frame_times(self, from_s: float, to_s: float) -> Iterator[float]: ...
+from spatialfoley.media.picture_timing import measure_timing
 
 
 @dataclass(frozen=True)
@@ -48,7 +39,7 @@ class Video:
     width: int
     height: int
     average_rate_hz: float
-    _source: _FrameSource = field(repr=False, compare=False)
+    _source: FrameSource = field(repr=False, compare=False)
     tolerance_s: float = field(repr=False, default=1e-6)
     origin_s: float = field(repr=False, default=0.0)
 
@@ -68,9 +59,7 @@ class Video:
             raise ValueError(f"rate_hz is {rate_hz}; give frames per second above 0")
         height, width = frames.shape[1:3]
         duration_s = len(frames) / rate_hz
-        return cls(
-            None, 0.0, duration_s, width, height, float(rate_hz), _MemorySource(frames, float(rate_hz))
-        )
+        return cls(None, 0.0, duration_s, width, height, float(rate_hz), MemorySource(frames, float(rate_hz)))
 
     @cached_property
     def frame_count(self) -> int:
@@ -193,8 +182,8 @@ def read_video(path: str | Path, start_s: float = 0.0, duration_s: float | None 
         raise MediaError(f"duration_s is {duration_s}; give seconds above 0, or none for the whole video")
     with closing(open_media(source)) as container:
         stream = picture_stream(container, source)
-        first = _first_frame(container, stream, source)
-        timing = measure_timing(container, stream, _time_s(first), source)
+        first = first_frame(container, stream, source)
+        timing = measure_timing(container, stream, frame_time_s(first), source)
         pixel_aspect = _pixel_aspect(stream)
         rate_hz = float(stream.average_rate or stream.guessed_rate or 0)
         tick_s = float(stream.time_base or 0)
@@ -211,7 +200,7 @@ def read_video(path: str | Path, start_s: float = 0.0, duration_s: float | None 
         width,
         height,
         rate_hz or 1 / timing.duration_s,
-        _FileSource(source, timing, pixel_aspect),
+        FileSource(source, timing, pixel_aspect),
         # Time stamps are rounded to ticks: a frame due at t may carry a stamp half a tick (and a bit) later.
         min(max(0.6 * tick_s, 1e-6), 6e-4),
         timing.origin_s,
@@ -231,86 +220,6 @@ def _window_s(source: Path, whole_s: float, start_s: float, duration_s: float | 
             f"picture lasts {whole_s:.3f} s; ask for at most {whole_s - start_s:.3f} s"
         )
     return min(float(duration_s), whole_s - start_s)
-
-
-@dataclass(frozen=True)
-class _FileSource:
-    path: Path
-    timing: PictureTiming
-    pixel_aspect: float
-
-    def frames_from(self, time_s: float) -> Iterator[tuple[float, VideoFrame]]:
-        """Yield (seconds, frame) in showing order, from the key frame before `time_s` on."""
-        with closing(open_media(self.path)) as container:
-            stream = picture_stream(container, self.path)
-            stream.thread_type = "AUTO"
-            try:
-                if time_s > 0:
-                    seek_before(container, stream, time_s + self.timing.origin_s)
-                frames = self._timed(container.decode(stream))
-                first = next(frames, None)
-                if time_s > 0 and (first is None or first[0] > time_s):
-                    container.seek(0)  # formats with a poor index land too late: read from the start
-                    frames = self._timed(container.decode(stream))
-                elif first is not None:
-                    yield first
-                yield from frames
-            except av.FFmpegError as error:
-                raise MediaError(
-                    f"{self.path} cannot be decoded to its end ({error.strerror}); copy or convert it again"
-                ) from error
-
-    def _timed(self, frames: Iterator[VideoFrame]) -> Iterator[tuple[float, VideoFrame]]:
-        for frame in frames:
-            if frame.pts is not None:
-                yield _time_s(frame) - self.timing.origin_s, frame
-
-    def frame_times(self, from_s: float, to_s: float) -> Iterator[float]:
-        """Yield time stamps in decoding order: at least all between the two times."""
-        with closing(open_media(self.path)) as container:
-            stream = picture_stream(container, self.path)
-            if from_s > 0:
-                seek_before(container, stream, from_s + self.timing.origin_s)
-            for packet in container.demux(stream):
-                shown = packet.dts if packet.pts is None else packet.pts
-                if shown is None or packet.size == 0:
-                    continue
-                if packet.dts is not None and packet.dts * packet.time_base > to_s + self.timing.origin_s:
-                    return
-                if not packet.is_discard:
-                    yield float(shown * packet.time_base) - self.timing.origin_s
-
-
-@dataclass(frozen=True)
-class _MemorySource:
-    frames: np.ndarray
-    rate_hz: float
-    pixel_aspect: float = 1.0
-
-    def frames_from(self, time_s: float) -> Iterator[tuple[float, VideoFrame]]:
-        for index in range(max(0, int(time_s * self.rate_hz) - 1), len(self.frames)):
-            yield index / self.rate_hz, VideoFrame.from_ndarray(self.frames[index], format="rgb24")
-
-    def frame_times(self, from_s: float, to_s: float) -> Iterator[float]:
-        return (index / self.rate_hz for index in range(len(self.frames)))
-
-
-def _first_frame(container: Any, stream: Any, path: Path) -> VideoFrame:
-    try:
-        for frame in container.decode(stream):
-            if frame.pts is not None:
-                return frame
-    except av.FFmpegError as error:
-        raise MediaError(
-            f"{path} has a picture that cannot be decoded ({error.strerror}); convert it to mp4 (H.264)"
-        ) from error
-    raise MediaError(f"{path} has a video stream without a single whole frame; copy or convert it again")
-
-
-def _time_s(frame: VideoFrame) -> float:
-    if frame.pts is None or frame.time_base is None:
-        raise MediaError("a frame has no time stamp; convert the video to mp4 (H.264)")
-    return float(frame.pts * frame.time_base)
 
 
 def _pixel_aspect(stream: Any) -> float:
