@@ -7,12 +7,13 @@ import torch
 
 from spatialfoley.generators.visage.config import VisageConfig
 from spatialfoley.generators.visage.engine import DecoderEngine
-from spatialfoley.generators.visage.kernels import unavailable_reason
+from spatialfoley.generators.visage.kernels import EXACT_KERNELS, unavailable_reason
 from spatialfoley.generators.visage.model import VisageConditions, VisageModel
 from spatialfoley.generators.visage.sampler import SamplingSettings, SeededNoise, sample_rows
 from spatialfoley.generators.visage.stepper import plain_stepper
 
 FRAMES = 3
+SMALL = {"d_model": 96, "decoder_attention_heads": 3, "encoder_attention_heads": 3}
 WIDE = {"d_model": 512, "decoder_ffn_dim": 1024}
 # Largest error of a logit, relative to the spread of the logits.
 TOLERANCES = {
@@ -20,8 +21,10 @@ TOLERANCES = {
     "plain": 3e-5,
     "split_float32": 3e-5,
     "packed_float32": 3e-5,
+    "native_float32": 3e-5,
     "fast": 1e-2,
     "float16": 1e-2,
+    "native_float16": 1e-2,
     "bfloat16": 0.1,
     "int8": 0.3,
 }
@@ -63,11 +66,15 @@ def _largest_error(model: VisageModel, engine: DecoderEngine, states: torch.Tens
     return worst
 
 
-@pytest.mark.parametrize("kernel", TOLERANCES)
-@pytest.mark.parametrize("changes", [{}, WIDE], ids=["narrow", "wide"])
-def test_every_row_has_the_logits_of_the_plain_stepper(kernel, changes):
+def _available(kernel: str) -> None:
     if kernel not in ("auto", "fast") and (reason := unavailable_reason(kernel)):
         pytest.skip(reason)
+
+
+@pytest.mark.parametrize("kernel", TOLERANCES)
+@pytest.mark.parametrize("changes", [SMALL, WIDE], ids=["small", "wide"])
+def test_every_row_has_the_logits_of_the_plain_stepper(kernel, changes):
+    _available(kernel)
     model = _model(**changes)
     assert _largest_error(model, DecoderEngine(model, kernel), _states(model)) < TOLERANCES[kernel]
 
@@ -82,16 +89,16 @@ def test_every_row_has_the_logits_of_the_plain_stepper(kernel, changes):
     ],
     ids=["unfed", "aligned", "mono", "all"],
 )
-@pytest.mark.parametrize("branches", [1, 4])
-def test_options_of_the_network_hold(changes, branches):
-    model = _model(**changes)
-    assert _largest_error(model, DecoderEngine(model), _states(model, branches)) < 3e-5
+@pytest.mark.parametrize(("kernel", "branches"), [("plain", 1), ("plain", 4), ("native_float32", 2)])
+def test_options_of_the_network_hold(changes, kernel, branches):
+    _available(kernel)
+    model = _model(**SMALL, **changes)
+    assert _largest_error(model, DecoderEngine(model, kernel), _states(model, branches)) < 3e-5
 
 
-@pytest.mark.parametrize("kernel", ["plain", "split_float32", "packed_float32"])
+@pytest.mark.parametrize("kernel", EXACT_KERNELS)
 def test_exact_kernels_draw_the_tokens_of_the_plain_stepper(kernel):
-    if reason := unavailable_reason(kernel):
-        pytest.skip(reason)
+    _available(kernel)
     model = _model(**WIDE)
     states = _states(model)
     rows = model.layout.row_count(FRAMES)
@@ -111,16 +118,20 @@ def test_documented_operators_suffice():
     assert _largest_error(model, engine, _states(model)) < 3e-5
 
 
-def test_one_engine_serves_clips_of_several_lengths_and_batches():
-    model = _model()
-    engine = DecoderEngine(model)
-    for batch in (1, 3):
+@pytest.mark.parametrize("kernel", ["plain", "native_float32"])
+def test_one_engine_serves_batches_of_several_sizes(kernel):
+    _available(kernel)
+    model = _model(**SMALL)
+    engine = DecoderEngine(model, kernel)
+    for batch in (1, 3, 9):
         assert _largest_error(model, engine, _states(model, batch=batch)) < 3e-5
 
 
-def test_released_weights_leave_an_engine_and_an_encoder():
+@pytest.mark.parametrize("kernel", ["plain", "packed_float32", "native_float32"])
+def test_released_weights_leave_an_engine_and_an_encoder(kernel):
+    _available(kernel)
     model, kept = _model(**WIDE), _model(**WIDE)
-    engine = DecoderEngine(model, "packed_float32", release_weights=True)
+    engine = DecoderEngine(model, kernel, release_weights=True)
     states = _states(model)
     rows = model.layout.row_count(FRAMES)
     expected = plain_stepper(kept, states, rows)(0, None)
@@ -136,6 +147,32 @@ def test_released_weights_leave_an_engine_and_an_encoder():
     assert torch.equal(model.encode(conditions), kept.encode(conditions))
 
 
+@pytest.mark.parametrize("kernel", ["native_float32", "native_float16"])
+def test_a_clip_does_not_depend_on_the_clips_decoded_with_it(kernel):
+    _available(kernel)
+    model = _model(**SMALL)
+    states = _states(model, batch=5)
+    engine = DecoderEngine(model, kernel)
+    rows = model.layout.row_count(FRAMES)
+    together, alone = engine.start(states, rows), engine.start(states[:, 2:3], rows)
+    fed = torch.randint(model.config.dac_vocab_size, (5, model.config.codebooks))
+    for row in range(rows):
+        expected = together(row, fed if row else None)[:, 2:3]
+        assert torch.equal(alone(row, fed[2:3] if row else None), expected)
+
+
+def test_long_histories_keep_their_precision():
+    _available("native_float32")
+    model = _model(**SMALL)
+    engine, states = DecoderEngine(model, "native_float32"), _states(model)
+    expected_step, step = plain_stepper(model, states, 101), engine.start(states, 101)
+    fed = torch.randint(model.config.dac_vocab_size, (101, 2, model.config.codebooks))
+    for row in range(101):
+        previous = fed[row] if row else None
+        expected, made = expected_step(row, previous), step(row, previous)
+    assert (made - expected).abs().max() < 3e-5 * expected.std()
+
+
 def test_too_many_rows_are_refused():
     model = _model()
     with pytest.raises(ValueError, match="502 decoder rows exceed max_target_length 501"):
@@ -146,3 +183,23 @@ def test_states_without_branches_are_refused():
     model = _model()
     with pytest.raises(ValueError, match=r"encoder_hidden has the shape \(2, 6, 32\)"):
         DecoderEngine(model).start(_states(model)[0], 5)
+
+
+def test_rows_and_clips_that_were_not_started_are_refused():
+    model = _model(**SMALL)
+    step = DecoderEngine(model).start(_states(model), 7)
+    with pytest.raises(ValueError, match="row_index is 7, but the clip has the rows 0 to 6"):
+        step(7, None)
+    with pytest.raises(ValueError, match="previous_row is of 3 clips, but 2 were started"):
+        step(1, torch.zeros(3, model.config.codebooks, dtype=torch.int64))
+
+
+def test_packed_kernels_need_a_float32_model():
+    model = _model(**SMALL).bfloat16()
+    assert DecoderEngine(model).kernel == "plain"
+    with pytest.raises(ValueError, match=r"'float16' needs a float32 model, but it is torch\.bfloat16"):
+        DecoderEngine(model, "float16")
+    with pytest.raises(
+        ValueError, match=r"encoder_hidden is torch\.float32, but the model is torch\.bfloat16"
+    ):
+        DecoderEngine(model).start(_states(model), 7)

@@ -15,7 +15,9 @@ TOLERANCES = {
     "plain": 1e-6,
     "split_float32": 2e-6,
     "packed_float32": 2e-6,
+    "native_float32": 2e-6,
     "float16": 1e-3,
+    "native_float16": 1e-3,
     "bfloat16": 1e-2,
     "int8": 4e-2,
 }
@@ -43,7 +45,9 @@ def test_a_product_equals_linear_within_the_precision_of_its_weights(kernel, row
     assert (made - expected).norm() / expected.norm() < TOLERANCES[kernel]
 
 
-@pytest.mark.parametrize("kernel", ["packed_float32", "float16", "bfloat16"])
+@pytest.mark.parametrize(
+    "kernel", ["packed_float32", "native_float32", "float16", "native_float16", "bfloat16"]
+)
 def test_rows_do_not_depend_on_how_many_are_computed_together(kernel):
     _available(kernel)
     generator = torch.Generator().manual_seed(5)
@@ -57,17 +61,25 @@ def test_rows_do_not_depend_on_how_many_are_computed_together(kernel):
 def test_auto_is_exact_and_fast_is_short_on_a_cpu():
     assert choose_kernel("auto", CPU, 1024) in kernels.EXACT_KERNELS
     _available("float16")
-    assert choose_kernel("fast", CPU, 1024) == "float16"
+    assert choose_kernel("fast", CPU, 1024) in ("native_float16", "float16")
+
+
+def test_networks_that_do_not_suit_the_c_code_take_packed_operators():
+    _available("packed_float32")
+    assert choose_kernel("auto", CPU, 1024, fits_native=False) == "packed_float32"
+    assert choose_kernel("auto", CPU, 256, fits_native=False) == "plain"
+    with pytest.raises(ValueError, match="'native_float32' is not available: the widths of the network"):
+        choose_kernel("native_float32", CPU, 1024, fits_native=False)
 
 
 def test_without_private_operators_only_documented_ones_are_chosen():
     for requested in ("auto", "fast"):
         assert choose_kernel(requested, CPU, 1024, allow_private=False) == "split_float32"
+        assert choose_kernel(requested, CPU, 256, allow_private=False) == "plain"
 
 
 @pytest.mark.parametrize("requested", ["auto", "fast"])
-def test_small_networks_and_other_devices_take_the_plain_product(requested):
-    assert choose_kernel(requested, CPU, 256) == "plain"
+def test_other_devices_take_the_plain_product(requested):
     assert choose_kernel(requested, torch.device("cuda"), 1024) == "plain"
 
 
@@ -83,7 +95,8 @@ def test_an_unknown_kernel_is_named_with_the_known_ones():
         choose_kernel("quick", CPU, 1024)
 
 
-def test_weights_beyond_float16_are_refused():
-    _available("float16")
+@pytest.mark.parametrize("kernel", ["float16", "native_float16"])
+def test_weights_beyond_float16_are_refused(kernel):
+    _available(kernel)
     with pytest.raises(ValueError, match="exceed the range of float16"):
-        build_linear("float16", torch.full((16, 512), 1e5), torch.zeros(16))
+        build_linear(kernel, torch.full((16, 512), 1e5), torch.zeros(16))

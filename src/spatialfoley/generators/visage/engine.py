@@ -14,8 +14,16 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from spatialfoley.generators.visage.kernels import Kernel, LinearFunction, build_linear, choose_kernel
+from spatialfoley.generators.visage import native
+from spatialfoley.generators.visage.kernels import (
+    NATIVE_DTYPES,
+    Kernel,
+    LinearFunction,
+    build_linear,
+    choose_kernel,
+)
 from spatialfoley.generators.visage.model import Attention, DecoderLayer, VisageModel
+from spatialfoley.generators.visage.native import NativeLayers
 from spatialfoley.generators.visage.token_layout import TokenLayout
 
 # From here on two batched products outrun the fused attention, which costs fewer calls.
@@ -47,11 +55,19 @@ class DecoderEngine:
         Raises:
             ValueError: If the kernel is unknown or not available.
         """
-        parameter = model.model.decoder.bos
-        if parameter.dtype != torch.float32 and kernel in ("auto", "fast"):
+        parameter, config = model.model.decoder.bos, model.config
+        if parameter.dtype != torch.float32 and kernel != "plain":
+            if kernel not in ("auto", "fast"):
+                raise ValueError(
+                    f"kernel {kernel!r} needs a float32 model, but it is {parameter.dtype}: use 'auto'"
+                )
             kernel = "plain"
         self.kernel: Kernel = choose_kernel(
-            kernel, parameter.device, model.config.d_model, allow_private=allow_private
+            kernel,
+            parameter.device,
+            config.d_model,
+            allow_private=allow_private,
+            fits_native=native.fits(config.d_model, config.decoder_attention_heads, config.decoder_ffn_dim),
         )
         self._model = model
         self._release_weights = release_weights
@@ -69,7 +85,7 @@ class DecoderEngine:
             A `StepFunction`: rows are asked for in order from 0.
 
         Raises:
-            ValueError: If there are more rows than positions, or the states have another width.
+            ValueError: If there are more rows than positions, or the states have another width or type.
         """
         self._model.check_row_count(rows)
         width = self._model.config.d_model
@@ -78,23 +94,13 @@ class DecoderEngine:
                 f"encoder_hidden has the shape {tuple(encoder_hidden.shape)}, "
                 f"not (branches, batch, T + 2, {width})"
             )
+        if encoder_hidden.dtype != self._model.model.decoder.bos.dtype:
+            raise ValueError(
+                f"encoder_hidden is {encoder_hidden.dtype}, but the model is {self._model.model.decoder.bos.dtype}"
+            )
         if self._packed is None:
             self._packed = _pack(self._model, self.kernel, self._release_weights)
         return DecoderRun(self._packed, encoder_hidden, rows)
-
-
-@dataclass(frozen=True)
-class _PackedLayer:
-    """One decoder layer, ready to run."""
-
-    query_key_value: LinearFunction
-    out: LinearFunction
-    cross: Attention
-    cross_query: LinearFunction
-    cross_out: LinearFunction
-    fc1: LinearFunction
-    fc2: LinearFunction
-    norms: tuple[nn.LayerNorm, nn.LayerNorm, nn.LayerNorm]
 
 
 @dataclass(frozen=True)
@@ -110,7 +116,7 @@ class _PackedDecoder:
 
     model: VisageModel
     layout: TokenLayout
-    layers: Sequence[_PackedLayer]
+    layers: _TorchLayers | NativeLayers
     table: Tensor
     fed: Tensor | None
     table_offsets: Tensor
@@ -119,46 +125,37 @@ class _PackedDecoder:
 
 
 class DecoderRun:
-    """Decodes one batch of clips; call it with (row index, tokens (B, K) of the row before or None).
-
-    Attributes:
-        cache: Keys and values of self-attention (layers, 2, branches * B, heads, rows, D / heads).
-    """
+    """Decodes one batch of clips; call it with (row index, tokens (B, K) of the row before or None)."""
 
     def __init__(self, packed: _PackedDecoder, encoder_hidden: Tensor, rows: int) -> None:
-        config, decoder = packed.model.config, packed.model.model.decoder
+        decoder = packed.model.model.decoder
         self._packed = packed
         self._branches, self._batch = encoder_hidden.shape[:2]
         self._last_row = rows - 1
-        self._heads = config.decoder_attention_heads
         states = encoder_hidden.flatten(0, 1)
-        count, size = len(states), config.d_model // self._heads
-        self.cache = states.new_empty((len(packed.layers), 2, count, self._heads, rows, size))
-        self._cross = [layer.cross.keys_and_values(states) for layer in packed.layers]
+        self._layers = packed.layers.start(states, rows)
         positions = torch.arange(rows, device=states.device)
         self._offsets = decoder.position_offsets(positions, states).unbind(-2)
-        self._attend = _attend_by_products if config.d_model >= _WIDE else _attend_fused
+
+    @property
+    def cache(self) -> Tensor:
+        """Keys and values of self-attention (layers, 2, branches * B, heads, rows, D / heads)."""
+        return self._layers.cache
 
     @torch.inference_mode()
     def __call__(self, row_index: int, previous_row: Tensor | None) -> Tensor:
-        """Logits (branches, B, active codebooks, V) of one row."""
-        packed = self._packed
-        x = packed.model.model.decoder.layernorm_embedding(
-            self._tokens(previous_row) + self._offsets[row_index]
-        )
-        count, heads = len(x), self._heads
-        slots = self.cache.select(4, row_index).unbind(0)
-        past = self.cache.narrow(4, 0, row_index + 1).flatten(0, 1).unbind(0)
-        for index, layer in enumerate(packed.layers):
-            first_norm, second_norm, third_norm = layer.norms
-            projected = layer.query_key_value(x).view(count, 3, heads, -1)
-            slots[index].copy_(projected[:, 1:].transpose(0, 1))
-            mixed = self._attend(projected[:, 0], past[2 * index], past[2 * index + 1])
-            x = first_norm(layer.out(mixed) + x)
-            query = layer.cross_query(x).view(count, heads, -1)
-            x = second_norm(layer.cross_out(_attend_fused(query, *self._cross[index])) + x)
-            x = third_norm(layer.fc2(functional.gelu(layer.fc1(x))) + x)
-        return self._logits(x, row_index)
+        """Logits (branches, B, active codebooks, V) of one row.
+
+        Raises:
+            ValueError: If the clip has no such row, or the tokens are of another number of clips.
+        """
+        if not 0 <= row_index <= self._last_row:
+            raise ValueError(f"row_index is {row_index}, but the clip has the rows 0 to {self._last_row}")
+        if previous_row is not None and len(previous_row) != self._batch:
+            raise ValueError(f"previous_row is of {len(previous_row)} clips, but {self._batch} were started")
+        decoder = self._packed.model.model.decoder
+        x = decoder.layernorm_embedding(self._tokens(previous_row) + self._offsets[row_index])
+        return self._logits(self._layers(x, row_index), row_index)
 
     def _tokens(self, previous_row: Tensor | None) -> Tensor:
         packed = self._packed
@@ -179,6 +176,59 @@ class DecoderRun:
             active = len(packed.layout.active_codebooks(row_index, self._last_row))
             logits = logits[:, :, :active] if row_index == 0 else logits[:, :, -active:]
         return logits
+
+
+@dataclass(frozen=True)
+class _PackedLayer:
+    """One decoder layer, ready to run."""
+
+    query_key_value: LinearFunction
+    out: LinearFunction
+    cross: Attention
+    cross_query: LinearFunction
+    cross_out: LinearFunction
+    fc1: LinearFunction
+    fc2: LinearFunction
+    norms: tuple[nn.LayerNorm, nn.LayerNorm, nn.LayerNorm]
+
+
+class _TorchLayers:
+    """All decoder layers as operators of torch."""
+
+    def __init__(self, layers: Sequence[DecoderLayer], kernel: Kernel, release: bool) -> None:
+        self.heads = layers[0].self_attn.heads
+        self.packed = [_pack_layer(layer, kernel, release) for layer in layers]
+
+    def start(self, states: Tensor, rows: int) -> _TorchLayersRun:
+        """Start decoding: encoder states (R, T + 2, D), decoder rows of the clips."""
+        return _TorchLayersRun(self, states, rows)
+
+
+class _TorchLayersRun:
+    """The layers with the keys and values of one batch of clips."""
+
+    def __init__(self, layers: _TorchLayers, states: Tensor, rows: int) -> None:
+        count, _, width = states.shape
+        self._layers, self._heads = layers.packed, layers.heads
+        self._cross = [layer.cross.keys_and_values(states) for layer in self._layers]
+        self.cache = states.new_empty((len(self._layers), 2, count, self._heads, rows, width // self._heads))
+        self._attend = _attend_by_products if width >= _WIDE else _attend_fused
+
+    def __call__(self, x: Tensor, row_index: int) -> Tensor:
+        """Hidden states (R, D) of one row from the inputs of the first layer (R, D)."""
+        count, heads = len(x), self._heads
+        slots = self.cache.select(4, row_index).unbind(0)
+        past = self.cache.narrow(4, 0, row_index + 1).flatten(0, 1).unbind(0)
+        for index, layer in enumerate(self._layers):
+            first_norm, second_norm, third_norm = layer.norms
+            projected = layer.query_key_value(x).view(count, 3, heads, -1)
+            slots[index].copy_(projected[:, 1:].transpose(0, 1))
+            mixed = self._attend(projected[:, 0], past[2 * index], past[2 * index + 1])
+            x = first_norm(layer.out(mixed) + x)
+            query = layer.cross_query(x).view(count, heads, -1)
+            x = second_norm(layer.cross_out(_attend_fused(query, *self._cross[index])) + x)
+            x = third_norm(layer.fc2(functional.gelu(layer.fc1(x))) + x)
+        return x
 
 
 def _attend_fused(query: Tensor, keys: Tensor, values: Tensor) -> Tensor:
@@ -204,8 +254,14 @@ def _pack(model: VisageModel, kernel: Kernel, release: bool) -> _PackedDecoder:
     """Pack layer by layer, so that memory holds at most one layer twice when weights are released."""
     decoder, layout, config = model.model.decoder, model.layout, model.config
     device = decoder.bos.device
-    layers = [_pack_layer(layer, kernel, release) for layer in decoder.layers]
     fed = decoder.fed_codebooks
+    layers: _TorchLayers | NativeLayers
+    if kernel in NATIVE_DTYPES:
+        layers = NativeLayers(
+            decoder.layers, NATIVE_DTYPES[kernel], _release if release else lambda linear: None
+        )
+    else:
+        layers = _TorchLayers(decoder.layers, kernel, release)
     packed = _PackedDecoder(
         model=model,
         layout=layout,

@@ -2,9 +2,10 @@
 
 Row-by-row decoding multiplies 2 to 32 rows by every weight of the network, so its time is the time of
 reading the weights once. For such shapes `torch.nn.functional.linear` reads them at a fraction of what the
-memory gives. The fast forms here lay the weights out anew ("packing"); some use operators of torch whose
-names begin with an underscore or which are meant for quantisation. Those are called once on a small matrix
-and compared with `linear`; where they fail, a form made of documented operations takes their place.
+memory gives. The fast forms here lay the weights out anew ("packing"). Some are C code of ours that a compiler
+on the machine translates (`native`); some use operators of torch whose names begin with an underscore or which
+are meant for quantisation. Those are called once on a small matrix and compared with `linear`; where they fail,
+a form made of documented operations takes their place.
 
 Measured speeds are in `docs/results/visage_decode.md`.
 """
@@ -20,29 +21,50 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from spatialfoley.generators.visage import native
+
 LinearFunction = Callable[[Tensor], Tensor]
 """Rows (R, I) -> rows (R, O), bias included, same dtype as the input."""
 
-Kernel = Literal["plain", "split_float32", "packed_float32", "float16", "bfloat16", "int8"]
+Kernel = Literal[
+    "plain",
+    "split_float32",
+    "packed_float32",
+    "native_float32",
+    "float16",
+    "native_float16",
+    "bfloat16",
+    "int8",
+]
 """How the products with the weights are computed:
 
 * `plain`: `linear` in the dtype of the model. Best for small networks and on a GPU.
 * `split_float32`: float32, documented operations only: a batched product over blocks of the inputs.
 * `packed_float32`: float32, weights packed by oneDNN (private operator). Same results up to rounding.
+* `native_float32`: float32, all layers in C code compiled on this machine. Same results up to rounding.
 * `float16`: float16 weights, float32 inputs and sums (FBGEMM, x86). Logit error near 6e-4.
+* `native_float16`: as `native_float32`, with weights, keys and values in float16. Logit error near 6e-4.
 * `bfloat16`: bfloat16 weights and inputs, float32 sums (oneDNN, private operator). Logit error near 1e-2.
 * `int8`: 8-bit weights and inputs (FBGEMM). Logit error near 5e-2: try it on trained weights before use.
 """
 
-EXACT_KERNELS: tuple[Kernel, ...] = ("plain", "split_float32", "packed_float32")
+EXACT_KERNELS: tuple[Kernel, ...] = ("plain", "split_float32", "packed_float32", "native_float32")
 """Kernels whose results differ from `linear` in float32 by rounding only."""
 
-_PRIVATE_KERNELS = frozenset({"packed_float32", "float16", "bfloat16", "int8"})
+NATIVE_DTYPES: dict[Kernel, torch.dtype] = {
+    "native_float32": torch.float32,
+    "native_float16": torch.float16,
+}
+"""Kernels that need a C compiler, and the type that they keep weights in."""
+
+_PRIVATE_KERNELS = frozenset({"packed_float32", "float16", "bfloat16", "int8", *NATIVE_DTYPES})
 _RELATIVE_TOLERANCE = {
     "plain": 1e-5,
     "split_float32": 1e-5,
     "packed_float32": 1e-5,
+    "native_float32": 1e-5,
     "float16": 2e-3,
+    "native_float16": 2e-3,
     "bfloat16": 2e-2,
     "int8": 6e-2,
 }
@@ -52,7 +74,14 @@ _SPLIT_MAX_ROWS = 5
 _SMALLEST_PACKED_WIDTH = 512
 
 
-def choose_kernel(requested: str, device: torch.device, width: int, *, allow_private: bool = True) -> Kernel:
+def choose_kernel(
+    requested: str,
+    device: torch.device,
+    width: int,
+    *,
+    allow_private: bool = True,
+    fits_native: bool = True,
+) -> Kernel:
     """The kernel to use on this machine.
 
     Args:
@@ -60,7 +89,8 @@ def choose_kernel(requested: str, device: torch.device, width: int, *, allow_pri
             stays near that of 16-bit weights.
         device: Where the model is; only a CPU has other kernels than "plain".
         width: Width of the network, `d_model`.
-        allow_private: Whether operators of torch that are not documented may be used.
+        allow_private: Whether C code and operators of torch that are not documented may be used.
+        fits_native: Whether the sizes of the network suit the C code (`native.fits`).
 
     Raises:
         ValueError: If the kernel is unknown, or asked for by name and not available here.
@@ -68,21 +98,27 @@ def choose_kernel(requested: str, device: torch.device, width: int, *, allow_pri
     named: tuple[Kernel, ...] = get_args(Kernel)
     if requested not in (*named, "auto", "fast"):
         raise ValueError(f"kernel is {requested!r}, but must be one of auto, fast, {', '.join(named)}")
+
+    def why_not(kernel: Kernel) -> str | None:
+        if kernel in NATIVE_DTYPES and not fits_native:
+            return "the widths of the network are not multiples of 32, or those of its heads not of 16"
+        return _why_not(kernel, device, allow_private)
+
     if requested in named:
         kernel = named[named.index(requested)]
-        reason = _why_not(kernel, device, allow_private)
+        reason = why_not(kernel)
         if reason:
             raise ValueError(f"kernel {kernel!r} is not available: {reason}; use 'auto'")
         return kernel
-    if device.type != "cpu" or width < _SMALLEST_PACKED_WIDTH:
-        return "plain"
-    exact: tuple[Kernel, ...] = ("packed_float32", "split_float32")
-    short: tuple[Kernel, ...] = ("float16", "bfloat16")
-    candidates = exact if requested == "auto" else (*short, *exact)
-    for kernel in candidates:
-        if _why_not(kernel, device, allow_private) is None:
-            return kernel
-    return "plain"
+    exact: list[Kernel] = ["native_float32"]
+    short: list[Kernel] = ["native_float16"]
+    if width >= _SMALLEST_PACKED_WIDTH:
+        exact += ["packed_float32", "split_float32"]
+        short += ["float16", "bfloat16"]
+    candidates = exact if requested == "auto" else [*short, *exact]
+    if device.type != "cpu":
+        candidates = []
+    return next((kernel for kernel in candidates if why_not(kernel) is None), "plain")
 
 
 def build_linear(kernel: Kernel, weight: Tensor, bias: Tensor) -> LinearFunction:
@@ -111,7 +147,7 @@ def unavailable_reason(kernel: Kernel) -> str | None:
             if not error <= _RELATIVE_TOLERANCE[kernel]:
                 return f"its result for {rows} rows is off by {error:.1e}"
     except (RuntimeError, AttributeError, NotImplementedError, TypeError) as problem:
-        return f"this build of torch does not run it ({str(problem).splitlines()[0]})"
+        return f"it does not run here ({str(problem).splitlines()[0]})"
     return None
 
 
@@ -147,13 +183,22 @@ def _split_float32(weight: Tensor, bias: Tensor) -> LinearFunction:
                 total += functional.linear(x[:, start : start + _SPLIT_BLOCK], split[block])
             return total
         parts = torch.bmm(split, x.view(rows, blocks, _SPLIT_BLOCK).permute(1, 2, 0))
-        return (parts.sum(0) + column).t()
+        # Row by row in memory: the next product would read the other order at half the speed.
+        return (parts.sum(0) + column).t().contiguous()
 
     return apply
 
 
 def _packed_float32(weight: Tensor, bias: Tensor) -> LinearFunction:
     return _one_dnn(weight, bias)
+
+
+def _native_float32(weight: Tensor, bias: Tensor) -> LinearFunction:
+    return native.native_linear(weight, bias, torch.float32)
+
+
+def _native_float16(weight: Tensor, bias: Tensor) -> LinearFunction:
+    return native.native_linear(weight, bias, torch.float16)
 
 
 def _bfloat16(weight: Tensor, bias: Tensor) -> LinearFunction:
@@ -203,7 +248,9 @@ _BUILDERS: dict[Kernel, Callable[[Tensor, Tensor], LinearFunction]] = {
     "plain": _plain,
     "split_float32": _split_float32,
     "packed_float32": _packed_float32,
+    "native_float32": _native_float32,
     "float16": _float16,
+    "native_float16": _native_float16,
     "bfloat16": _bfloat16,
     "int8": _int8,
 }
