@@ -3,7 +3,7 @@
 import os
 import platform
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, get_args
 
 from spatialfoley.cli.reporting import console
 
@@ -55,19 +55,18 @@ def _installed() -> list[tuple[str, str]]:
 def _devices() -> list[tuple[str, str]]:
     import torch
 
-    from spatialfoley.generators.visage.kernels import choose_kernel, unavailable_reason
+    from spatialfoley.generators.visage.kernels import Kernel, choose_kernel, unavailable_reason
     from spatialfoley.pipeline.loading import choose_device
 
     published_width = 1024
     cpu = torch.device("cpu")
-    kernels = [
-        name for name in ("packed_float32", "float16", "bfloat16", "int8") if not unavailable_reason(name)
-    ]
+    reasons = {name: unavailable_reason(name) for name in get_args(Kernel) if name != "plain"}
     rows = [
         ("auto takes", str(choose_device("auto"))),
         ("cpu", f"{os.cpu_count()} cores, {torch.get_num_threads()} threads"),
         ("cpu features", ", ".join(_cpu_features()) or "none of " + ", ".join(CPU_FEATURES)),
-        ("fast kernels", ", ".join(kernels) or "none"),
+        ("fast kernels", ", ".join(name for name, reason in reasons.items() if not reason) or "none"),
+        *((f"no {name}", reason) for name, reason in reasons.items() if reason),
         ("--dtype auto", choose_kernel("auto", cpu, published_width)),
         ("--dtype fast", choose_kernel("fast", cpu, published_width)),
     ]
