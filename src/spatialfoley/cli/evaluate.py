@@ -125,23 +125,25 @@ def codec_round_trip(pipe: "Pipeline") -> "Callable[[SpatialAudio], SpatialAudio
 
 
 def print_headlines(result: "SuiteResult", out: Path) -> None:
-    """The figures that decide, for a single source in view, beside the baselines."""
+    """The figures that decide, for each kind of scene, beside the baselines."""
     from rich.table import Table
 
-    from spatialfoley.evaluation.world_report import SINGLE
-
     screen = console()
-    if SINGLE in result.tables:
-        systems = result.tables[SINGLE]
-        table = Table(title=f"{result.label}: {SINGLE}, {result.groups[SINGLE]} clips, 95 % intervals")
+    for group, systems in result.tables.items():
+        table = Table(title=f"{group}, {result.groups[group]} clips")
         for heading in ("", *systems):
             table.add_column(heading, justify="right")
         for title, key, form, unit in HEADLINES:
-            figures = [row[key] for row in systems.values()]
-            cells = (
-                "–" if f is None else f"{f.value:{form}}{unit} [{f.low:{form}}, {f.high:{form}}]"
-                for f in figures
-            )
+            figures = {name: row[key] for name, row in systems.items()}
+            # Intervals of the baselines are in the report: here they would only make the table too wide.
+            cells = [
+                "–"
+                if figure is None
+                else f"{figure.value:{form}}{unit} [{figure.low:{form}}, {figure.high:{form}}]"
+                if name == "generated"
+                else f"{figure.value:{form}}{unit}"
+                for name, figure in figures.items()
+            ]
             table.add_row(title, *cells)
         screen.print(table)
     turn, seconds = result.turn["median_deg"], result.seconds
@@ -151,4 +153,7 @@ def print_headlines(result: "SuiteResult", out: Path) -> None:
         )
     if seconds is not None:
         screen.print(f"seconds to generate a clip, median: {seconds.value:.2f}")
-    screen.print(f"{result.clips} clips, {len(result.failures)} failed; all tables: {out / 'report.md'}")
+    screen.print(
+        f"{result.label}: {result.clips} clips, {len(result.failures)} failed; brackets are 95 % intervals; "
+        f"all tables: {out / 'report.md'}"
+    )

@@ -63,11 +63,15 @@ class OnsetScore:
 
     @property
     def median_abs_error_s(self) -> float | None:
-        """Median absolute error in seconds, misses counted as the match window; None without true onsets."""
-        if len(self.errors_s) + self.misses == 0:
+        """Median absolute error in seconds over pairs, misses and false alarms; None without any onset.
+
+        An onset without a partner counts as the match window, on either side: who strikes all the time hits
+        every true onset, and must not look punctual.
+        """
+        alone = self.misses + self.false_alarms
+        if len(self.errors_s) + alone == 0:
             return None
-        missed = np.full(self.misses, MATCH_WINDOW_S)
-        return float(np.median(np.concatenate([np.abs(self.errors_s), missed])))
+        return float(np.median(np.concatenate([np.abs(self.errors_s), np.full(alone, MATCH_WINDOW_S)])))
 
 
 def level_db(mono: FloatArray, rate_hz: int, settings: OnsetSettings | None = None) -> FloatArray:

@@ -38,7 +38,7 @@ class FieldScores:
         cc: Correlation of energy maps by "windows/variant".
         auc: AUC-Judd by "windows/variant".
         flat_windows: Of the 5 fps windows in which the truth sounds, those where the field has no contrast.
-        onset_error_s: Median absolute onset error, misses counted as 0.25 s.
+        onset_error_s: Median absolute onset error, misses and false alarms counted as 0.25 s.
         true_onsets: True onsets in the clip.
         missed_onsets: Those without a partner.
         found_onsets: Onsets in the field.
