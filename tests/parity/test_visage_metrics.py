@@ -17,10 +17,15 @@ from spatialfoley.evaluation.energy_overlap import (
     field_points,
     sphere_samples,
 )
-from spatialfoley.spatial.energy_map import energy_map
+from spatialfoley.spatial.energy_map import (
+    REFERENCE_DURATION_S,
+    REFERENCE_RATE_HZ,
+    energy_map,
+    fit_length,
+)
 from tests.parity.cases import case_params
 
-RATE_HZ = 16000
+RATE_HZ = REFERENCE_RATE_HZ
 MAP_TOLERANCE = 1e-6
 WINDOWS = {"overall": None, "1fps": 1, "5fps": 5}
 
@@ -34,7 +39,9 @@ def load(case: Path) -> dict[str, np.ndarray]:
 
 def signals(arrays: dict[str, np.ndarray]) -> list[np.ndarray]:
     count = sum(name.startswith("signal") for name in arrays)
-    return [arrays[f"signal{i}_int16"].T.astype(np.float32) / 32768 for i in range(count)]
+    # The published evaluation brings every clip to five seconds first.
+    length = round(REFERENCE_DURATION_S * RATE_HZ)
+    return [fit_length(arrays[f"signal{i}_int16"].T.astype(np.float32) / 32768, length) for i in range(count)]
 
 
 def assert_maps_equal(found: np.ndarray, published: np.ndarray) -> None:
