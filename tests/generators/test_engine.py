@@ -11,6 +11,7 @@ from spatialfoley.generators.visage.kernels import EXACT_KERNELS, unavailable_re
 from spatialfoley.generators.visage.model import VisageConditions, VisageModel
 from spatialfoley.generators.visage.sampler import SamplingSettings, SeededNoise, sample_rows
 from spatialfoley.generators.visage.stepper import plain_stepper
+from spatialfoley.generators.visage.torch_layers import TorchLayers
 
 FRAMES = 3
 SMALL = {"d_model": 96, "decoder_attention_heads": 3, "encoder_attention_heads": 3}
@@ -116,6 +117,19 @@ def test_documented_operators_suffice():
     engine = DecoderEngine(model, allow_private=False)
     assert engine.kernel == "split_float32"
     assert _largest_error(model, engine, _states(model)) < 3e-5
+
+
+@pytest.mark.parametrize("changes", [SMALL, WIDE], ids=["small", "wide"])
+def test_steps_as_a_gpu_records_them_equal_those_of_a_cpu(changes):
+    model = _model(**changes)
+    rows = 9
+    states = _states(model).flatten(0, 1)
+    layers = TorchLayers(model.model.decoder.layers, "plain", release=False)
+    with torch.inference_mode():
+        grown, recorded = layers.start(states, rows), layers.start(states, rows, recorded=True)
+        for row in range(rows):
+            x = torch.randn(len(states), model.config.d_model)
+            torch.testing.assert_close(recorded(x, row), grown(x, row), rtol=1e-4, atol=1e-4)
 
 
 @pytest.mark.parametrize("kernel", ["plain", "native_float32"])

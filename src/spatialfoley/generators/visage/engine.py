@@ -7,11 +7,10 @@ are one product, and so are the heads of all codebooks that a row holds.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional
 
 from spatialfoley.generators.visage import native
@@ -19,15 +18,12 @@ from spatialfoley.generators.visage.kernels import (
     NATIVE_DTYPES,
     Kernel,
     LinearFunction,
-    build_linear,
     choose_kernel,
 )
-from spatialfoley.generators.visage.model import Attention, DecoderLayer, VisageModel
+from spatialfoley.generators.visage.model import VisageModel
 from spatialfoley.generators.visage.native import NativeLayers
 from spatialfoley.generators.visage.token_layout import TokenLayout
-
-# From here on two batched products outrun the fused attention, which costs fewer calls.
-_WIDE = 512
+from spatialfoley.generators.visage.torch_layers import TorchLayers, release_weight, stack_linears
 
 
 class DecoderEngine:
@@ -116,7 +112,7 @@ class _PackedDecoder:
 
     model: VisageModel
     layout: TokenLayout
-    layers: _TorchLayers | NativeLayers
+    layers: TorchLayers | NativeLayers
     table: Tensor
     fed: Tensor | None
     table_offsets: Tensor
@@ -178,90 +174,18 @@ class DecoderRun:
         return logits
 
 
-@dataclass(frozen=True)
-class _PackedLayer:
-    """One decoder layer, ready to run."""
-
-    query_key_value: LinearFunction
-    out: LinearFunction
-    cross: Attention
-    cross_query: LinearFunction
-    cross_out: LinearFunction
-    fc1: LinearFunction
-    fc2: LinearFunction
-    norms: tuple[nn.LayerNorm, nn.LayerNorm, nn.LayerNorm]
-
-
-class _TorchLayers:
-    """All decoder layers as operators of torch."""
-
-    def __init__(self, layers: Sequence[DecoderLayer], kernel: Kernel, release: bool) -> None:
-        self.heads = layers[0].self_attn.heads
-        self.packed = [_pack_layer(layer, kernel, release) for layer in layers]
-
-    def start(self, states: Tensor, rows: int) -> _TorchLayersRun:
-        """Start decoding: encoder states (R, T + 2, D), decoder rows of the clips."""
-        return _TorchLayersRun(self, states, rows)
-
-
-class _TorchLayersRun:
-    """The layers with the keys and values of one batch of clips."""
-
-    def __init__(self, layers: _TorchLayers, states: Tensor, rows: int) -> None:
-        count, _, width = states.shape
-        self._layers, self._heads = layers.packed, layers.heads
-        self._cross = [layer.cross.keys_and_values(states) for layer in self._layers]
-        self.cache = states.new_empty((len(self._layers), 2, count, self._heads, rows, width // self._heads))
-        self._attend = _attend_by_products if width >= _WIDE else _attend_fused
-
-    def __call__(self, x: Tensor, row_index: int) -> Tensor:
-        """Hidden states (R, D) of one row from the inputs of the first layer (R, D)."""
-        count, heads = len(x), self._heads
-        slots = self.cache.select(4, row_index).unbind(0)
-        past = self.cache.narrow(4, 0, row_index + 1).flatten(0, 1).unbind(0)
-        for index, layer in enumerate(self._layers):
-            first_norm, second_norm, third_norm = layer.norms
-            projected = layer.query_key_value(x).view(count, 3, heads, -1)
-            slots[index].copy_(projected[:, 1:].transpose(0, 1))
-            mixed = self._attend(projected[:, 0], past[2 * index], past[2 * index + 1])
-            x = first_norm(layer.out(mixed) + x)
-            query = layer.cross_query(x).view(count, heads, -1)
-            x = second_norm(layer.cross_out(_attend_fused(query, *self._cross[index])) + x)
-            x = third_norm(layer.fc2(functional.gelu(layer.fc1(x))) + x)
-        return x
-
-
-def _attend_fused(query: Tensor, keys: Tensor, values: Tensor) -> Tensor:
-    """One query per row (R, heads, size) over keys and values (R, heads, L, size) -> (R, heads * size)."""
-    mixed = functional.scaled_dot_product_attention(query.unsqueeze(2), keys, values)
-    return mixed.reshape(len(query), -1)
-
-
-def _attend_by_products(query: Tensor, keys: Tensor, values: Tensor) -> Tensor:
-    """As `_attend_fused`, for keys and values whose first two axes lie together in memory."""
-    rows, heads, size = query.shape
-    scores = torch.baddbmm(
-        query.new_empty(()),
-        query.reshape(rows * heads, 1, size),
-        keys.flatten(0, 1).transpose(1, 2),
-        beta=0,
-        alpha=size**-0.5,
-    )
-    return torch.bmm(scores.softmax(-1), values.flatten(0, 1)).view(rows, heads * size)
-
-
 def _pack(model: VisageModel, kernel: Kernel, release: bool) -> _PackedDecoder:
     """Pack layer by layer, so that memory holds at most one layer twice when weights are released."""
     decoder, layout, config = model.model.decoder, model.layout, model.config
     device = decoder.bos.device
     fed = decoder.fed_codebooks
-    layers: _TorchLayers | NativeLayers
+    layers: TorchLayers | NativeLayers
     if kernel in NATIVE_DTYPES:
         layers = NativeLayers(
-            decoder.layers, NATIVE_DTYPES[kernel], _release if release else lambda linear: None
+            decoder.layers, NATIVE_DTYPES[kernel], release_weight if release else lambda linear: None
         )
     else:
-        layers = _TorchLayers(decoder.layers, kernel, release)
+        layers = TorchLayers(decoder.layers, kernel, release)
     packed = _PackedDecoder(
         model=model,
         layout=layout,
@@ -269,42 +193,10 @@ def _pack(model: VisageModel, kernel: Kernel, release: bool) -> _PackedDecoder:
         table=torch.cat([decoder.embed_dac[k].weight.detach() for k in fed]),
         fed=None if len(fed) == config.codebooks else torch.tensor(fed, device=device),
         table_offsets=torch.arange(len(fed), device=device) * config.embedding_rows,
-        even_heads=_stack([model.dac_heads[k] for k in layout.even], kernel, release),
-        odd_heads=_stack([model.dac_heads[k] for k in layout.odd], kernel, release),
+        even_heads=stack_linears([model.dac_heads[k] for k in layout.even], kernel, release),
+        odd_heads=stack_linears([model.dac_heads[k] for k in layout.odd], kernel, release),
     )
     if release:
         for embedding in decoder.embed_dac:
-            _release(embedding)
+            release_weight(embedding)
     return packed
-
-
-def _pack_layer(layer: DecoderLayer, kernel: Kernel, release: bool) -> _PackedLayer:
-    own, cross = layer.self_attn, layer.encoder_attn
-    return _PackedLayer(
-        query_key_value=_stack([own.q_proj, own.k_proj, own.v_proj], kernel, release),
-        out=_stack([own.out_proj], kernel, release),
-        cross=cross,
-        cross_query=_stack([cross.q_proj], kernel, release),
-        cross_out=_stack([cross.out_proj], kernel, release),
-        fc1=_stack([layer.fc1], kernel, release),
-        fc2=_stack([layer.fc2], kernel, release),
-        norms=(layer.self_attn_layer_norm, layer.encoder_attn_layer_norm, layer.final_layer_norm),
-    )
-
-
-def _stack(linears: Sequence[nn.Linear], kernel: Kernel, release: bool) -> LinearFunction:
-    """One product that gives the outputs of several, side by side."""
-    weight: Tensor = linears[0].weight
-    bias: Tensor = linears[0].bias
-    if len(linears) > 1:
-        weight = torch.cat([linear.weight for linear in linears])
-        bias = torch.cat([linear.bias for linear in linears])
-    packed = build_linear(kernel, weight, bias)
-    if release:
-        for linear in linears:
-            _release(linear)
-    return packed
-
-
-def _release(module: nn.Linear | nn.Embedding) -> None:
-    module.weight.data = module.weight.new_empty(0)
