@@ -5,14 +5,16 @@ Builds the full published configuration with random weights and measures, at sev
 * `reference`: one pass per guidance branch, a cache that grows, one head per codebook;
 * `exact`: `DecoderEngine` in float32 (same tokens under the same noise, which is checked);
 * `fast`: `DecoderEngine` with 16-bit weights (its deviation is measured);
-* `documented`: `DecoderEngine` without operators of torch that are not documented;
+* both with four clips at once;
+* what both fall back to without a C compiler, and `documented`: with documented operators of torch only.
 
-and the fast and exact ones with four clips at once. Late positions are reached by filling the caches with random
+ Late positions are reached by filling the caches with random
 numbers. Times are process CPU time (other processes on the machine do not count), medians over steps of
 both parities; wall time is printed beside it. Sampling is not included unless `--full` is given.
 
     python benchmarks/visage_decode.py --steps 8 --json decode.json
-    python benchmarks/visage_decode.py --full            # also a whole clip by each scheme, with sampling
+    python benchmarks/visage_decode.py --full exact fast     # also whole clips, with sampling
+    python benchmarks/visage_decode.py --device cuda         # a GPU against its bandwidth floor
 """
 
 from __future__ import annotations
@@ -36,6 +38,7 @@ from torch.nn import functional
 from spatialfoley.generators.guidance import Guidance, mix_branches
 from spatialfoley.generators.visage.config import VisageConfig
 from spatialfoley.generators.visage.engine import DecoderEngine, DecoderRun
+from spatialfoley.generators.visage.kernels import unavailable_reason
 from spatialfoley.generators.visage.model import VisageModel
 from spatialfoley.generators.visage.sampler import SamplingSettings, SeededNoise, draw_tokens, sample_rows
 
@@ -126,51 +129,63 @@ TINY = {
 def _measure_on_cpu(model: VisageModel, options: argparse.Namespace) -> dict[str, Any]:
     rows = model.layout.row_count(_frames(model.config))
     states = _states(model, options.seed)
-    results: dict[str, Any] = {"rows": rows, "steps": options.steps, "positions": {}}
     memory = {"model": _resident_gib()}
     engines = {"exact": DecoderEngine(model, "auto"), "fast": DecoderEngine(model, "fast")}
-    documented = DecoderEngine(model, "auto", allow_private=False)
-    reference = ReferenceScheme(model, states, rows)
     for name, engine in engines.items():
         engine.start(states, rows)
         memory[f"with {name} packed"] = _resident_gib()
-    results["kernels"] = {
-        name: engine.kernel for name, engine in (*engines.items(), ("documented", documented))
-    }
-
+    results: dict[str, Any] = {"rows": rows, "steps": options.steps}
+    results["kernels"] = {name: engine.kernel for name, engine in engines.items()}
+    reference = ReferenceScheme(model, states, rows)
     results["same_tokens"], history = _same_tokens(model, reference, engines["exact"], states, rows, options)
     results["fast_deviation"] = _deviation(engines, states, rows, history)
-    gc.collect()
 
     schemes: dict[str, Step] = {"reference": reference}
-    for name, engine in engines.items():
-        schemes[name] = engine.start(states, rows)
-    for name, engine in engines.items():
-        schemes[f"{name}, four clips"] = engine.start(states.repeat(1, 4, 1, 1), rows)
+    schemes |= {name: engine.start(states, rows) for name, engine in engines.items()}
+    four = states.repeat(1, 4, 1, 1)
+    schemes |= {f"{name}, four clips": engine.start(four, rows) for name, engine in engines.items()}
     table = _time_positions(model, schemes, rows, options)
-    if not options.no_documented:
-        # Apart, because it needs yet another copy of the weights; beside `reference` again for its ratio.
-        del (
-            engines,
-            schemes["exact"],
-            schemes["fast"],
-            schemes["exact, four clips"],
-            schemes["fast, four clips"],
-        )
-        gc.collect()
-        schemes["documented"] = documented.start(states, rows)
-        again = _time_positions(model, schemes, rows, options)
-        for position, row in again.items():
-            table[position]["reference, again"] = row["reference"]
-            table[position]["documented"] = row["documented"]
-    results["positions"] = table
-    results |= _summary(table)
-    memory["peak"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
-    results["memory_gib"] = memory
+    memory["peak of the comparison"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+    engines.clear()
+    schemes.clear()
+    if not options.no_fallbacks:
+        # Apart, so that memory does not hold six copies of the weights; beside the reference again.
+        for position, row in _time_fallbacks(model, states, rows, options, results["kernels"]).items():
+            table[position] |= row
+    results |= {"positions": table, **_summary(table), "memory_gib": memory}
     _print(results)
     if options.full:
         results["whole_clip"] = _whole_clip(model, states, rows, options)
+    memory["exact alone, model released"] = _released_gib(model, states, rows)
+    print(f"resident with the model's decoder released: {memory['exact alone, model released']:.2f} GiB")
     return results
+
+
+def _time_fallbacks(
+    model: VisageModel, states: Tensor, rows: int, options: argparse.Namespace, kernels: dict[str, str]
+) -> dict[str, dict[str, dict[str, float]]]:
+    """What is used where there is no C compiler, and where no undocumented operator works either."""
+    schemes: dict[str, Step] = {"reference, again": ReferenceScheme(model, states, rows)}
+    chosen = {
+        "exact, no compiler": ("packed_float32", True),
+        "fast, no compiler": ("float16", True),
+        "documented": ("auto", False),
+    }
+    for name, (kernel, allow_private) in chosen.items():
+        if allow_private and unavailable_reason(kernel):
+            continue
+        engine = DecoderEngine(model, kernel, allow_private=allow_private)
+        kernels[name] = engine.kernel
+        schemes[name] = engine.start(states, rows)
+    return _time_positions(model, schemes, rows, options)
+
+
+def _released_gib(model: VisageModel, states: Tensor, rows: int) -> float:
+    """Resident memory while one exact engine, which took the weights over, runs; spoils the model."""
+    gc.collect()
+    engine = DecoderEngine(model, "auto", release_weights=True)
+    engine.start(states, rows)(0, None)
+    return _resident_gib()
 
 
 def _time_positions(
@@ -224,9 +239,11 @@ def _summary(table: dict[str, dict[str, dict[str, float]]]) -> dict[str, float]:
         summary[f"{name}_ms_per_step"] = over_clip(name)
         summary[f"{name}_speedup"] = reference / over_clip(name)
         summary[f"{name}_four_clips_over_one"] = over_clip(f"{name}, four clips") / over_clip(name)
-    if "documented" in next(iter(table.values())):
-        summary["documented_ms_per_step"] = over_clip("documented")
-        summary["documented_speedup"] = over_clip("reference, again") / over_clip("documented")
+    for name in ("exact, no compiler", "fast, no compiler", "documented"):
+        if name in next(iter(table.values())):
+            key = name.replace(", ", "_").replace(" ", "_")
+            summary[f"{key}_ms_per_step"] = over_clip(name)
+            summary[f"{key}_speedup"] = over_clip("reference, again") / over_clip(name)
     return summary
 
 
@@ -289,7 +306,7 @@ def _whole_clip(
 ) -> dict[str, dict[str, float]]:
     """CPU and wall seconds of a whole clip, sampling included."""
     seconds = {}
-    for name in ("exact", "fast", "reference"):
+    for name in options.full:
         step: Step
         if name == "reference":
             step = ReferenceScheme(model, states, rows)
@@ -381,11 +398,11 @@ def _machine(options: argparse.Namespace) -> dict[str, Any]:
 
 def _print(results: dict[str, Any]) -> None:
     positions = results["positions"]
-    print("ms per step, CPU time (wall time)".ljust(36), *(f"row {p}".rjust(18) for p in positions))
+    print("ms per step, CPU time (wall time)".ljust(40), *(f"row {p}".rjust(18) for p in positions))
     for name in next(iter(positions.values())):
         cells = (f"{row[name]['cpu_ms']:8.2f} ({row[name]['wall_ms']:.2f})" for row in positions.values())
-        kernel = results["kernels"].get(name.split(",")[0], "")
-        print(f"{name} {kernel}".ljust(36), *(cell.rjust(18) for cell in cells))
+        kernel = results["kernels"].get(name) or results["kernels"].get(name.removesuffix(", four clips"), "")
+        print(f"{name} {kernel}".ljust(40), *(cell.rjust(18) for cell in cells))
     for name, value in results.items():
         if isinstance(value, float):
             print(f"{name:32} {value:.2f}")
@@ -399,8 +416,16 @@ def _parse(arguments: list[str] | None) -> argparse.Namespace:
     )
     parser.add_argument("--steps", type=int, default=12, help="steps timed at each of three positions")
     parser.add_argument("--token-steps", type=int, default=24, help="rows drawn freely to compare tokens")
-    parser.add_argument("--full", action="store_true", help="also time a whole clip by each scheme")
-    parser.add_argument("--no-documented", action="store_true", help="leave out the documented fallback")
+    parser.add_argument(
+        "--full",
+        nargs="+",
+        choices=("reference", "exact", "fast"),
+        default=[],
+        help="also time a whole clip, sampling included, by these schemes",
+    )
+    parser.add_argument(
+        "--no-fallbacks", action="store_true", help="leave out what runs without a C compiler"
+    )
     parser.add_argument("--tiny", action="store_true", help="a network of the size of the embedded one")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--seed", type=int, default=0)
