@@ -66,7 +66,7 @@ def test_models_are_listed_described_and_imported(
     assert run(["models", "list"]) == 0
     assert "spatialfoley models fetch dac_44khz" in capsys.readouterr().out
     assert run(["models", "info", "visage"]) == 0
-    assert "'spatialfoley models import visage FOLDER'" in capsys.readouterr().out
+    assert "spatialfoley models import visage FOLDER" in capsys.readouterr().out
     folder = write_published_model(tmp_path / "copy")
     assert run(["models", "import", "visage", str(folder)]) == 0
     assert "licence not stated by its authors" in capsys.readouterr().out

@@ -105,12 +105,10 @@ def _media() -> list[tuple[str, str]]:
 
 def _weights() -> list[tuple[str, str]]:
     from spatialfoley import weights
+    from spatialfoley.cli.models import how_to_get
 
     rows = []
     for model in weights.list_models():
-        folder = weights.locate(model.name)
-        rows.append(
-            (model.name, str(folder) if folder else f"missing: spatialfoley models fetch {model.name}")
-        )
+        rows.append((model.name, str(weights.locate(model.name) or f"missing: {how_to_get(model)}")))
     rows.append(("folder", f"{weights.home()} (SPATIALFOLEY_HOME changes it)"))
     return rows

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from spatialfoley.cli.reporting import console, one_sentence, progress_bar, warn
+from spatialfoley.cli.reporting import one_sentence, progress_bar, say, warn
 
 if TYPE_CHECKING:
     from spatialfoley.pipeline.requests import Request
@@ -107,13 +107,13 @@ def run_request(
     pipe = load_pipeline(name, device=device, dtype=dtype)
     description = pipe.describe()
     warn(f"{description['model']}: licence {description['licence']}")
-    screen, failures, skipped = console(), [], 0
+    failures, skipped = [], 0
     with progress_bar("") as report:
         for number, job in enumerate(jobs):
             label = f"{number + 1}/{len(jobs)} {job.source.name}"
             report(label, number / len(jobs))
             if is_fulfilled(request, job, out, pipe):
-                screen.print(f"{job.source}: done before, skipped")
+                say(f"{job.source}: done before, skipped")
                 skipped += 1
                 continue
 
@@ -128,11 +128,11 @@ def run_request(
                 failures.append(Failure(job.source, type(problem).__name__, one_sentence(problem)))
                 warn(f"failed: {job.source}: {failures[-1].reason}")
                 continue
-            screen.print(f"{job.source}: {', '.join(str(path) for path in files.values())}")
+            say(f"{job.source}: {', '.join(str(path) for path in files.values())}")
     record = write_failures(out, failures)
     if len(jobs) > 1:
         made = len(jobs) - skipped - len(failures)
-        screen.print(f"{made} made, {skipped} done before, {len(failures)} failed")
+        say(f"{made} made, {skipped} done before, {len(failures)} failed")
     if record:
         warn(f"{len(failures)} of {len(jobs)} videos failed; the reasons are in {record}")
     return len(jobs) - len(failures), len(failures)

@@ -1,15 +1,25 @@
 """``spatialfoley models``: which weights there are, and getting them onto this machine."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from spatialfoley.cli.reporting import console
 
+if TYPE_CHECKING:
+    from spatialfoley.weights import ModelInfo
+
 app = typer.Typer(help="List, describe, fetch and import model weights.", no_args_is_help=True)
 
 NAME = Annotated[str, typer.Argument(metavar="NAME", help="As 'spatialfoley models list' gives it.")]
+
+
+def how_to_get(model: "ModelInfo") -> str:
+    """The command that brings a model onto this machine."""
+    if model.place == "embedded":
+        return "it is part of the package, install spatialfoley again"
+    return f"spatialfoley models fetch {model.name}"
 
 
 @app.command("list")
@@ -23,7 +33,7 @@ def list_all() -> None:
     for heading in ("name", "kind", "licence", "commercial use", "on this machine"):
         table.add_column(heading)
     for model in weights.list_models():
-        here = "yes" if weights.locate(model.name) else f"no: spatialfoley models fetch {model.name}"
+        here = "yes" if weights.locate(model.name) else f"no: {how_to_get(model)}"
         table.add_row(model.name, model.kind, model.licence, model.commercial_use, here)
     console().print(table)
 
@@ -40,8 +50,9 @@ def describe(name: NAME) -> None:
     if model.size_bytes:
         screen.print(f"size: {model.size_bytes / 1e6:.0f} MB")
     if folder is None:
-        screen.print(f"not on this machine: 'spatialfoley models fetch {name}' gets it from {model.web_page}")
-        screen.print(f"'spatialfoley models import {name} FOLDER' takes a copy that you have")
+        screen.print(f"not on this machine: {how_to_get(model)}")
+        if model.place != "embedded":
+            screen.print(f"a copy that you have: spatialfoley models import {name} FOLDER")
         return
     screen.print(f"folder: {folder}")
     screen.print(f"SHA-256 of the weights: {weights.sha256_of(folder, weights.home() / 'hashes.json')}")

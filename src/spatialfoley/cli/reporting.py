@@ -27,6 +27,11 @@ def warn(line: str) -> None:
     print(line, file=sys.stderr, flush=True)
 
 
+def say(line: str) -> None:
+    """One line on standard output; a running progress bar makes room for it, as it does for ``warn``."""
+    print(line, flush=True)
+
+
 def console() -> "Console":
     """A console on standard output that leaves paths and numbers uncoloured, and does not wrap into files."""
     from rich.console import Console
