@@ -129,6 +129,8 @@ class TinyCodec(nn.Module):
         w_codes = per_channel[:, :1, :, 1:]
         absolute = torch.cat([w_codes, (per_channel[:, 1:, :, 1:] + w_codes) % V], dim=1)
         shapes = self.shapes(self.quantizer.decode(absolute.flatten(0, 1))).unflatten(0, (-1, 4))
+        # What the network is unsure of it makes quiet; the coded gain knows better.
+        shapes = shapes / frame_gains(shapes).clamp_min(0.05)[..., None]
         w_gain = token_to_gain(per_channel[:, :1, :, 0])
         ratios = token_to_ratio(per_channel[:, 1:, :, 0])
         amplitude = torch.cat([w_gain, w_gain * ratios], dim=1)

@@ -6,6 +6,7 @@ Mirroring is exact: the picture flips left to right and Y's ratio tokens change 
 from __future__ import annotations
 
 import dataclasses
+import multiprocessing
 from collections.abc import Callable
 from pathlib import Path
 
@@ -14,7 +15,12 @@ import torch
 
 from spatialfoley.codecs.tiny import TinyCodec, mirror_left_right
 from spatialfoley.dataset.clip_tensors import ClipArrays, ClipTensors, write_clip_tensors
-from spatialfoley.dataset.world_cache import WorldCache, WorldCacheSettings, render_world_cache
+from spatialfoley.dataset.world_cache import (
+    SHARD_CLIPS,
+    WorldCache,
+    WorldCacheSettings,
+    render_world_cache,
+)
 from spatialfoley.features.tiny import TinyFeatures
 
 FRONT = np.array([0.0, 0.0, 1.0], np.float32)
@@ -38,14 +44,24 @@ def world_clip_tensors(
     """Open the clip tensors in `folder`, making them from the world first when they are not there."""
     if not (folder / "direction.npy").is_file():
         cache = render_world_cache(settings.cache)
-        codec, features = TinyCodec.load(Path(settings.codec)), TinyFeatures.load(Path(settings.features))
-        clips = []
-        for clip in range(len(cache)):
-            clips.append(encode_world_clip(cache, clip, codec, features))
-            if progress is not None:
-                progress(clip + 1, len(cache))
+        jobs = [(settings, shard) for shard in range(len(cache.shards))]
+        clips: list[ClipArrays] = []
+        with multiprocessing.get_context("spawn").Pool(settings.cache.workers) as pool:
+            for encoded in pool.imap(_encode_shard, jobs):
+                clips.extend(encoded)
+                if progress is not None:
+                    progress(len(clips), len(cache))
         write_clip_tensors(folder, clips)
     return ClipTensors(folder)
+
+
+def _encode_shard(job: tuple[WorldTokensSettings, int]) -> list[ClipArrays]:
+    settings, shard = job
+    torch.set_num_threads(1)
+    cache = WorldCache(Path(settings.cache.folder))
+    codec, features = TinyCodec.load(Path(settings.codec)), TinyFeatures.load(Path(settings.features))
+    first = shard * SHARD_CLIPS
+    return [encode_world_clip(cache, clip, codec, features) for clip in range(first, first + SHARD_CLIPS)]
 
 
 def encode_world_clip(cache: WorldCache, clip: int, codec: TinyCodec, features: TinyFeatures) -> ClipArrays:

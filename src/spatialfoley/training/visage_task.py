@@ -16,8 +16,8 @@ from spatialfoley.dataset.clip_tensors import ClipTensors
 from spatialfoley.dataset.world_tokens import WorldTokensSettings, world_clip_tensors
 from spatialfoley.generators.visage.checkpoint import start_from_mono
 from spatialfoley.generators.visage.config import VisageConfig
-from spatialfoley.generators.visage.model import RowLogits, VisageConditions, VisageModel
-from spatialfoley.generators.visage.objective import codebook_loss, drop_conditions
+from spatialfoley.generators.visage.model import VisageConditions, VisageModel
+from spatialfoley.generators.visage.objective import codebook_loss, drop_conditions, sparse_codebook_loss
 from spatialfoley.media.atomic import atomic_path
 from spatialfoley.training.settings import RecipeError, TrainingSettings, from_mapping
 from spatialfoley.weights import load_state_dict
@@ -38,6 +38,9 @@ class VisageObjective:
     """How conditions are dropped for guidance; the chance is the model's cfg_dropout_prob."""
 
     drop_rule: Literal["published", "per_sample"] = "per_sample"
+    spatial_fine_share: float = 1.0
+    """Share of rows on which the finer levels of Y, Z, X are learnt, drawn anew at each step. They are most of
+    the heads' work and, written relative to W, the least of the learning."""
 
 
 class VisageTask:
@@ -59,7 +62,7 @@ class VisageTask:
         self.visage = VisageModel(self.config)
         if settings.initialize_from is not None:
             self._initialize(Path(settings.initialize_from))
-        self.model: nn.Module = self.visage
+        self.model: nn.Module = TrainingPass(self.visage)
 
     def _check_shapes(self) -> None:
         codes, embedding = self.clips.arrays["codes"], self.clips.arrays["embedding"]
@@ -103,11 +106,15 @@ class VisageTask:
             conditions, self.config.cfg_dropout_prob, self.objective.drop_rule, generator
         )
         conditions = conditions.to(device)
-        layout = self.visage.layout
-        rows = layout.interleave(codes.to(device))
-        logits: RowLogits = model(conditions, rows)
-        loss = codebook_loss(logits, layout.labels(rows), layout, self.config.label_smoothing)
-        return loss.total, self._figures(loss.per_codebook)
+        total, per_codebook = model(
+            conditions, codes.to(device), self._fine_frames(codes.shape[1], generator)
+        )
+        return total, self._figures(per_codebook)
+
+    def _fine_frames(self, frames: int, generator: torch.Generator) -> Tensor | None:
+        """Frames whose finer levels of Y, Z, X are learnt at this step; None for all."""
+        count = round(self.objective.spatial_fine_share * frames)
+        return None if count == frames else torch.randperm(frames, generator=generator)[:count].sort().values
 
     def _figures(self, per_codebook: Tensor) -> dict[str, float]:
         """Mean loss of each part: first level and finer levels, of W and of Y, Z, X."""
@@ -126,3 +133,25 @@ class VisageTask:
         weights = {name: tensor.half().contiguous() for name, tensor in self.visage.state_dict().items()}
         with atomic_path(folder / "model.safetensors") as path:
             save_file(weights, path)
+
+
+class TrainingPass(nn.Module):
+    """Conditions and codes in, losses out: what a distributed wrapper has to see as one forward."""
+
+    def __init__(self, visage: VisageModel) -> None:
+        super().__init__()
+        self.visage = visage
+
+    def forward(
+        self, conditions: VisageConditions, codes: Tensor, fine_frames: Tensor | None
+    ) -> tuple[Tensor, Tensor]:
+        """Sum of the codebooks' losses, and each of them (K,); see `sparse_codebook_loss` for fine_frames."""
+        visage, layout = self.visage, self.visage.layout
+        rows = layout.interleave(codes)
+        hidden = visage.decode_teacher(rows[:, :-1], visage.encode(conditions))
+        labels, smoothing = layout.labels(rows), visage.config.label_smoothing
+        if fine_frames is None or layout.channels == 1:
+            loss = codebook_loss(visage.row_logits(hidden), labels, layout, smoothing)
+        else:
+            loss = sparse_codebook_loss(visage, hidden, labels, fine_frames, smoothing)
+        return loss.total, loss.per_codebook

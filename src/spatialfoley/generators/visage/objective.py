@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from spatialfoley.generators.visage.model import RowLogits, VisageConditions
+from spatialfoley.generators.visage.model import RowLogits, VisageConditions, VisageModel
 from spatialfoley.generators.visage.token_layout import IGNORED_LABEL, TokenLayout
 
 DropRule = Literal["published", "per_sample"]
@@ -38,18 +38,61 @@ def codebook_loss(
         layout: Where each codebook stands.
         label_smoothing: 0 to 1.
     """
-    per_codebook = logits.even.new_zeros(layout.codebooks, dtype=torch.float32)
-    for part, first_row, codebooks in ((logits.even, 0, layout.even), (logits.odd, 1, layout.odd)):
-        targets = labels[:, first_row::2, list(codebooks)]
+    parts = [
+        (logits.even, labels[:, 0::2, list(layout.even)], layout.even),
+        (logits.odd, labels[:, 1::2, list(layout.odd)], layout.odd),
+    ]
+    return _summed_loss(parts, layout.codebooks, label_smoothing)
+
+
+def sparse_codebook_loss(
+    model: VisageModel,
+    hidden: Tensor,
+    labels: Tensor,
+    fine_frames: Tensor,
+    label_smoothing: float = 0.0,
+) -> CodebookLoss:
+    """`codebook_loss` with the finer levels of Y, Z, X learnt on some frames only: the same in expectation.
+
+    Their heads are most of the output layer's work; on a CPU this makes a training step a third faster.
+
+    Args:
+        model: Gives the logits.
+        hidden: Decoder states (B, R, D) of all rows of an ambisonic clip.
+        labels: Targets (B, R, K).
+        fine_frames: Codec frames, ascending, at which the finer levels of Y, Z, X count.
+        label_smoothing: 0 to 1.
+    """
+    layout = model.layout
+    even, odd, fine = hidden[:, 0::2], hidden[:, 1::2], hidden[:, 2 * fine_frames + 2]
+    fine_labels = labels[:, 2 * fine_frames + 2]
+    parts = [
+        (model.stacked_logits(even, (0,)), labels[:, 0::2, [0]], (0,)),
+        (model.stacked_logits(odd, layout.odd), labels[:, 1::2, list(layout.odd)], layout.odd),
+        (
+            model.stacked_logits(fine, layout.spatial_fine),
+            fine_labels[..., list(layout.spatial_fine)],
+            layout.spatial_fine,
+        ),
+    ]
+    return _summed_loss(parts, layout.codebooks, label_smoothing)
+
+
+def _summed_loss(
+    parts: list[tuple[Tensor, Tensor, tuple[int, ...]]], codebooks: int, label_smoothing: float
+) -> CodebookLoss:
+    """Loss of parts (logits (B, rows, n, V), targets (B, rows, n), their n codebooks)."""
+    per_codebook = parts[0][0].new_zeros(codebooks, dtype=torch.float32)
+    for logits, targets, active in parts:
         losses = functional.cross_entropy(
-            part.flatten(0, -2).float(),
+            logits.flatten(0, -2).float(),
             targets.flatten(),
             ignore_index=IGNORED_LABEL,
             label_smoothing=label_smoothing,
             reduction="none",
-        ).view(-1, len(codebooks))
+        ).view(-1, len(active))
         counts = (targets != IGNORED_LABEL).flatten(0, 1).sum(dim=0)
-        index = torch.tensor(codebooks, device=losses.device)
+        index = torch.tensor(active, device=losses.device)
         per_codebook = per_codebook.index_copy(0, index, losses.sum(dim=0) / counts.clamp(min=1))
     return CodebookLoss(per_codebook.sum(), per_codebook.detach())
 
