@@ -38,6 +38,7 @@ from spatialfoley.pipeline.clip import (
     Defaults,
     Features,
     Generation,
+    GenerationSettings,
     Report,
 )
 from spatialfoley.pipeline.levels import within_full_scale
@@ -131,23 +132,19 @@ class Pipeline:
             layout "foa", world axes, ``round(video.duration_s * rate_hz)`` samples, within full scale.
         """
         guidance = self.guidance(guidance_visual, guidance_direction)
-        return self.generate(video, camera, seed, guidance, sampling, rate_hz).foa
+        return self.generate(video, camera, GenerationSettings(seed, guidance, sampling, rate_hz)).foa
 
     def generate(
         self,
         video: Video,
         camera: Camera,
-        seed: int = 0,
-        guidance: Guidance | None = None,
-        sampling: SamplingSettings | None = None,
-        rate_hz: int | None = None,
-        panorama: bool | None = None,
+        settings: GenerationSettings,
         report: Report = lambda fraction: None,
     ) -> Generation:
         """The same as calling the pipeline, with the gain, and telling the fraction done as it goes."""
-        conditions = self.encode(video, camera, panorama)
-        tokens = self.sample(conditions, seed, guidance, sampling, report)
-        return self.decode_measured(tokens, rate_hz)
+        conditions = self.encode(video, camera, settings.panorama)
+        tokens = self.sample(conditions, settings.seed, settings.guidance, settings.sampling, report)
+        return self.decode_measured(tokens, settings.rate_hz)
 
     def guidance(self, visual: float | None, direction: float | None) -> Guidance:
         """The guidance of two scales, of which one or both may be left out."""

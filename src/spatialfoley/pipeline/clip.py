@@ -105,3 +105,22 @@ class Defaults:
 
     guidance: Guidance
     sampling: SamplingSettings
+
+
+@dataclass(frozen=True)
+class GenerationSettings:
+    """What one generation depends on beside the picture, the camera and the model.
+
+    Attributes:
+        seed: any number from 0.
+        guidance: None for the model's own.
+        sampling: how tokens are drawn; None for the model's own way.
+        rate_hz: rate of the result; None for the codec's.
+        panorama: whether the picture is equirectangular; None asks its shape.
+    """
+
+    seed: int = 0
+    guidance: Guidance | None = None
+    sampling: SamplingSettings | None = None
+    rate_hz: int | None = None
+    panorama: bool | None = None

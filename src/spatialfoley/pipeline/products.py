@@ -11,6 +11,7 @@ import secrets
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -58,27 +59,38 @@ def product_names(name: str, outputs: Sequence[str]) -> dict[str, str]:
     return {kind: name + SUFFIXES[kind] for kind in check_outputs(outputs)}
 
 
+@dataclass(frozen=True)
+class ProductSet:
+    """The files to write for one clip.
+
+    Attributes:
+        out: folder to write to; made when it is not there.
+        name: what the file names begin with.
+        outputs: kinds of SUFFIXES.
+        panorama: True for an equirectangular picture.
+    """
+
+    out: Path
+    name: str
+    outputs: tuple[str, ...] = tuple(SUFFIXES)
+    panorama: bool = False
+
+
 def write_products(
     video: Video,
     foa: SpatialAudio,
     camera: Direction | CameraPose | CameraTrajectory,
-    out: Path,
-    name: str,
-    outputs: Sequence[str] = tuple(SUFFIXES),
-    panorama: bool = False,
-    sidecar: Mapping[str, Any] | None = None,
+    products: ProductSet,
+    sidecar: Mapping[str, Any],
     report: Report = lambda fraction: None,
 ) -> dict[str, Path]:
-    """Write the files of one clip into a folder, the sidecar last.
+    """Write the files of one clip, the sidecar last.
 
     Args:
         video: the picture.
         foa: the sound field in world axes, as long as the video.
         camera: where the picture's centre points.
-        out: folder to write to; made when it is not there.
-        name: what the file names begin with.
-        outputs: kinds of SUFFIXES.
-        panorama: True for an equirectangular picture.
+        products: which files, and where.
         sidecar: what the sidecar says beside the files and their convention.
         report: told the fraction done.
 
@@ -88,7 +100,8 @@ def write_products(
     Raises:
         MediaError: if the folder cannot be written, or a file of the set would replace the video itself.
     """
-    names = product_names(name, outputs)
+    out, name = products.out, products.name
+    names = product_names(name, products.outputs)
     refuse_replacing(video.path, out, [*names.values(), sidecar_path(out, name).name])
     with _all_or_none(out, name) as workshop:
         heard = listen_from(foa, camera)
@@ -102,10 +115,10 @@ def write_products(
             elif kind == "video":
                 names[kind] = write_video(target, video, ears).name
             else:
-                write_energy_video(target, video, heard, ears, panorama=panorama)
+                write_energy_video(target, video, heard, ears, products.panorama)
             report((done + 1) / len(names))
     content = {
-        **(sidecar or {}),
+        **sidecar,
         "binaural_gain_db": round(ears_gain_db, 3),
         "convention": CONVENTION,
         "files": names,

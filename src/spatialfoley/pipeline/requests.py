@@ -8,9 +8,10 @@ from spatialfoley.generators.guidance import Guidance
 from spatialfoley.media.video import Video, read_video
 from spatialfoley.pipeline.batch import Job, input_identity, is_done, sidecar_path
 from spatialfoley.pipeline.chain import Pipeline
-from spatialfoley.pipeline.clip import Camera, Report
+from spatialfoley.pipeline.clip import Camera, GenerationSettings, Report
 from spatialfoley.pipeline.products import (
     SUFFIXES,
+    ProductSet,
     check_outputs,
     product_names,
     refuse_replacing,
@@ -135,11 +136,7 @@ def fulfil(
     made = pipe.generate(
         video,
         camera,
-        request.seed,
-        guidance,
-        sampling,
-        request.rate_hz,
-        panorama,
+        GenerationSettings(request.seed, guidance, sampling, request.rate_hz, panorama),
         lambda part: report(part * _SAMPLING_SHARE),
     )
     sidecar = {
@@ -159,10 +156,7 @@ def fulfil(
         video,
         made.foa,
         camera,
-        out,
-        job.name,
-        request.outputs,
-        panorama,
+        ProductSet(out, job.name, request.outputs, panorama),
         sidecar,
         lambda part: report(_SAMPLING_SHARE + part * (1 - _SAMPLING_SHARE)),
     )
@@ -180,5 +174,5 @@ def _weights(guidance: Guidance) -> dict[str, float]:
 
 def _record(request: Request, job: Job, pipe: Pipeline) -> dict[str, Any]:
     description = pipe.describe()
-    made_with = {key: description.get(key) for key in ("model", "weights_sha256", "kernel")}
+    made_with = {key: description[key] for key in ("model", "weights_sha256", "kernel")}
     return {**input_identity(job.source), **asdict(request), **made_with}
