@@ -170,6 +170,15 @@ class DecoderLayer(nn.Module):
         return functional.dropout(x, self.dropout, self.training)
 
 
+def _table(rows: int, width: int, padding_idx: int | None = None) -> nn.Embedding:
+    """An embedding that `VisageModel` initialises, and nobody before it.
+
+    The initialisation inside `nn.Embedding`, on the meta device on which checkpoints are loaded, would import
+    torch's compiler: seconds, for nothing.
+    """
+    return nn.Embedding(rows, width, padding_idx, _weight=torch.empty(rows, width))
+
+
 class FrameEncoder(nn.Module):
     """Video frames and a direction to encoder states: BOS, one state per frame, EOS."""
 
@@ -180,9 +189,9 @@ class FrameEncoder(nn.Module):
         self.bos = nn.Parameter(torch.zeros(1, width))
         self.eos = nn.Parameter(torch.zeros(1, width))
         self.clip_projection = nn.Linear(config.d_clip, width)
-        self.embed_positions = nn.Embedding(config.max_source_length, width)
+        self.embed_positions = _table(config.max_source_length, width)
         # Part of the published layout; the published network never reads it.
-        self.embed_spatial = nn.Embedding(4, width)
+        self.embed_spatial = _table(4, width)
         self.layers = cast(
             Sequence[EncoderLayer], nn.ModuleList(EncoderLayer(config) for _ in range(config.encoder_layers))
         )
@@ -218,12 +227,12 @@ class RowDecoder(nn.Module):
         self.embed_dac = cast(
             Sequence[nn.Embedding],
             nn.ModuleList(
-                nn.Embedding(config.embedding_rows, width, padding_idx=config.dac_pad_token_id)
+                _table(config.embedding_rows, width, config.dac_pad_token_id)
                 for _ in range(config.codebooks)
             ),
         )
         positions = config.max_target_length + _DECODER_POSITION_OFFSET
-        self.embed_positions = nn.Embedding(positions, width)
+        self.embed_positions = _table(positions, width)
         self.layers = cast(
             Sequence[DecoderLayer], nn.ModuleList(DecoderLayer(config) for _ in range(config.decoder_layers))
         )
@@ -303,6 +312,8 @@ class VisageModel(nn.Module):
         self.apply(self._initialise)
 
     def _initialise(self, module: nn.Module) -> None:
+        if self.null_embedding.is_meta:
+            return
         if isinstance(module, nn.Linear):
             nn.init.normal_(module.weight, std=self.config.init_std)
             nn.init.zeros_(module.bias)
