@@ -168,6 +168,7 @@ def test_a_clip_sounds_the_same_alone_and_in_a_batch(tmp_path: Path, tiny_model:
         ("--duration-s", "9", "beyond the end of"),
         ("--outputs", "foa,wav", "outputs is foa,wav; give one or more of foa,binaural,video,energy"),
         ("--outputs", "", "outputs is empty"),
+        ("--fov-deg", "180", "fov_deg is 180.0; give degrees above 0 and below 180"),
         ("--rate-hz", "10", "rate_hz is 10; give 8000 to 192000"),
         ("--top-k", "0", "top_k is 0; give a whole number from 1"),
         ("--device", "warp", "device is 'warp', which is not available here; use auto or cpu"),

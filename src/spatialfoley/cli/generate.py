@@ -47,6 +47,9 @@ def generate(
             "--panorama/--flat", help="Kind of picture. Default: panorama if twice as wide as high."
         ),
     ] = None,
+    fov_deg: Annotated[
+        float, typer.Option(help="What the middle square of a flat picture covers; places the painted sound.")
+    ] = 90.0,
     rate_hz: Annotated[
         int | None, typer.Option(help="Sample rate of the sound. Default: the model's own.")
     ] = None,
@@ -76,6 +79,7 @@ def generate(
         duration_s=duration_s,
         outputs=tuple(part.strip() for part in outputs.split(",") if part.strip()),
         panorama=panorama,
+        fov_deg=fov_deg,
         rate_hz=rate_hz,
         top_k=top_k,
     )

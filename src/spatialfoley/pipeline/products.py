@@ -68,12 +68,14 @@ class ProductSet:
         name: what the file names begin with.
         outputs: kinds of SUFFIXES.
         panorama: True for an equirectangular picture.
+        fov_deg: what the middle square of a flat picture covers, in degrees.
     """
 
     out: Path
     name: str
     outputs: tuple[str, ...] = tuple(SUFFIXES)
     panorama: bool = False
+    fov_deg: float = 90.0
 
 
 def write_products(
@@ -115,7 +117,7 @@ def write_products(
             elif kind == "video":
                 names[kind] = write_video(target, video, ears).name
             else:
-                write_energy_video(target, video, heard, ears, products.panorama)
+                write_energy_video(target, video, heard, ears, products.panorama, products.fov_deg)
             report((done + 1) / len(names))
     content = {
         **sidecar,

@@ -18,7 +18,7 @@ from spatialfoley.pipeline.products import (
     write_products,
 )
 from spatialfoley.pipeline.versions import installed_versions
-from spatialfoley.pipeline.view import is_panorama
+from spatialfoley.pipeline.view import VIEW_FOV_DEG, is_panorama
 from spatialfoley.spatial.direction import Direction
 from spatialfoley.spatial.foa import as_trajectory
 
@@ -42,6 +42,7 @@ class Request:
         duration_s: length; None to the end.
         outputs: kinds of file.
         panorama: whether the picture is equirectangular; None asks its shape.
+        fov_deg: what the middle square of a flat picture covers; places the paint of the energy video.
         rate_hz: sample rate of the sound; None for the model's.
         top_k: tokens are drawn from the k likeliest; None for the model's way.
 
@@ -58,6 +59,7 @@ class Request:
     duration_s: float | None = None
     outputs: tuple[str, ...] = tuple(SUFFIXES)
     panorama: bool | None = None
+    fov_deg: float = VIEW_FOV_DEG
     rate_hz: int | None = None
     top_k: int | None = None
 
@@ -73,6 +75,8 @@ class Request:
             raise ValueError(f"start_s is {self.start_s}; give seconds from 0 on")
         if self.duration_s is not None and not 0 < self.duration_s < float("inf"):
             raise ValueError(f"duration_s is {self.duration_s}; give seconds above 0")
+        if not 0 < self.fov_deg < 180:
+            raise ValueError(f"fov_deg is {self.fov_deg}; give degrees above 0 and below 180")
         if self.rate_hz is not None and not _RATES_HZ[0] <= self.rate_hz <= _RATES_HZ[1]:
             raise ValueError(f"rate_hz is {self.rate_hz}; give {_RATES_HZ[0]} to {_RATES_HZ[1]}")
         if self.top_k is not None and self.top_k < 1:
@@ -156,7 +160,7 @@ def fulfil(
         video,
         made.foa,
         camera,
-        ProductSet(out, job.name, request.outputs, panorama),
+        ProductSet(out, job.name, request.outputs, panorama, request.fov_deg),
         sidecar,
         lambda part: report(_SAMPLING_SHARE + part * (1 - _SAMPLING_SHARE)),
     )
