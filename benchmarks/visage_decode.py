@@ -25,6 +25,8 @@ import json
 import platform
 import resource
 import statistics
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -107,6 +109,9 @@ def main(arguments: list[str] | None = None) -> dict[str, Any]:
     torch.manual_seed(options.seed)
     config = VisageConfig.tiny(**TINY) if options.tiny else VisageConfig()
     model = VisageModel(config).eval()
+    if options.memory_of:
+        _print_memory(model, options.memory_of)
+        return {}
     measure = _measure_on_cpu if options.device == "cpu" else _measure_on_device
     results = measure(model, options)
     results["machine"] = _machine(options)
@@ -145,19 +150,22 @@ def _measure_on_cpu(model: VisageModel, options: argparse.Namespace) -> dict[str
     four = states.repeat(1, 4, 1, 1)
     schemes |= {f"{name}, four clips": engine.start(four, rows) for name, engine in engines.items()}
     table = _time_positions(model, schemes, rows, options)
-    memory["peak of the comparison"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+    memory["peak of the comparison"] = _peak_gib()
     engines.clear()
     schemes.clear()
     if not options.no_fallbacks:
         # Apart, so that memory does not hold six copies of the weights; beside the reference again.
         for position, row in _time_fallbacks(model, states, rows, options, results["kernels"]).items():
             table[position] |= row
+    if not options.tiny:
+        for name, kernel in (("exact", "auto"), ("fast", "fast")):
+            alone = _memory_alone(kernel)
+            memory[f"{name} alone, owning the weights"] = alone["resident_gib"]
+            memory[f"{name} alone, peak"] = alone["peak_gib"]
     results |= {"positions": table, **_summary(table), "memory_gib": memory}
     _print(results)
     if options.full:
         results["whole_clip"] = _whole_clip(model, states, rows, options)
-    memory["exact alone, model released"] = _released_gib(model, states, rows)
-    print(f"resident with the model's decoder released: {memory['exact alone, model released']:.2f} GiB")
     return results
 
 
@@ -180,12 +188,18 @@ def _time_fallbacks(
     return _time_positions(model, schemes, rows, options)
 
 
-def _released_gib(model: VisageModel, states: Tensor, rows: int) -> float:
-    """Resident memory while one exact engine, which took the weights over, runs; spoils the model."""
-    gc.collect()
-    engine = DecoderEngine(model, "auto", release_weights=True)
-    engine.start(states, rows)(0, None)
-    return _resident_gib()
+def _memory_alone(kernel: str) -> dict[str, float]:
+    """Memory of a process that only builds the network and decodes one row by an engine that owns the weights."""
+    command = [sys.executable, __file__, "--memory-of", kernel]
+    made = subprocess.run(command, check=True, capture_output=True, text=True)
+    figures: dict[str, float] = json.loads(made.stdout)
+    return figures
+
+
+def _print_memory(model: VisageModel, kernel: str) -> None:
+    states, rows = _states(model, 0), model.layout.row_count(_frames(model.config))
+    DecoderEngine(model, kernel, release_weights=True).start(states, rows)(0, None)
+    print(json.dumps({"resident_gib": _resident_gib(), "peak_gib": _peak_gib()}))
 
 
 def _time_positions(
@@ -385,6 +399,10 @@ def _resident_gib() -> float:
     return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize() / 2**30
 
 
+def _peak_gib() -> float:
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+
+
 def _machine(options: argparse.Namespace) -> dict[str, Any]:
     names = [line for line in Path("/proc/cpuinfo").read_text().splitlines() if line.startswith("model name")]
     return {
@@ -431,6 +449,7 @@ def _parse(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--device", default="cpu", help="cpu, cuda, cuda:1 ...")
     parser.add_argument("--dtype", choices=("float32", "bfloat16"), default="bfloat16", help="on a GPU")
+    parser.add_argument("--memory-of", metavar="KERNEL", help=argparse.SUPPRESS)
     parser.add_argument("--json", type=Path, help="write the figures to this file")
     return parser.parse_args(arguments)
 

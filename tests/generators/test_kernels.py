@@ -67,7 +67,8 @@ def test_auto_is_exact_and_fast_is_short_on_a_cpu():
 def test_networks_that_do_not_suit_the_c_code_take_packed_operators():
     _available("packed_float32")
     assert choose_kernel("auto", CPU, 1024, fits_native=False) == "packed_float32"
-    assert choose_kernel("auto", CPU, 256, fits_native=False) == "plain"
+    assert choose_kernel("auto", CPU, 256, fits_native=False) == "split_float32"
+    assert choose_kernel("auto", CPU, 64, fits_native=False) == "plain"
     with pytest.raises(ValueError, match="'native_float32' is not available: the widths of the network"):
         choose_kernel("native_float32", CPU, 1024, fits_native=False)
 
@@ -75,7 +76,7 @@ def test_networks_that_do_not_suit_the_c_code_take_packed_operators():
 def test_without_private_operators_only_documented_ones_are_chosen():
     for requested in ("auto", "fast"):
         assert choose_kernel(requested, CPU, 1024, allow_private=False) == "split_float32"
-        assert choose_kernel(requested, CPU, 256, allow_private=False) == "plain"
+        assert choose_kernel(requested, CPU, 64, allow_private=False) == "plain"
 
 
 @pytest.mark.parametrize("requested", ["auto", "fast"])

@@ -70,7 +70,8 @@ _RELATIVE_TOLERANCE = {
 }
 _SPLIT_BLOCK = 512
 _SPLIT_MAX_ROWS = 5
-# Below this width a product costs less than calling it, and the plain form calls the fewest operators.
+# Below these widths a product costs less than calling it, and a form that calls fewer operators is faster.
+_SMALLEST_SPLIT_WIDTH = 128
 _SMALLEST_PACKED_WIDTH = 512
 
 
@@ -113,7 +114,9 @@ def choose_kernel(
     exact: list[Kernel] = ["native_float32"]
     short: list[Kernel] = ["native_float16"]
     if width >= _SMALLEST_PACKED_WIDTH:
-        exact += ["packed_float32", "split_float32"]
+        exact.append("packed_float32")
+    if width >= _SMALLEST_SPLIT_WIDTH:
+        exact.append("split_float32")
         short += ["float16", "bfloat16"]
     candidates = exact if requested == "auto" else [*short, *exact]
     if device.type != "cpu":
@@ -167,22 +170,20 @@ def _plain(weight: Tensor, bias: Tensor) -> LinearFunction:
 
 def _split_float32(weight: Tensor, bias: Tensor) -> LinearFunction:
     outputs, inputs = weight.shape
-    if inputs % _SPLIT_BLOCK:
-        return _plain(weight.clone(), bias)
-    blocks = inputs // _SPLIT_BLOCK
-    split = weight.view(outputs, blocks, _SPLIT_BLOCK).transpose(0, 1).contiguous()
+    size = inputs if inputs % _SPLIT_BLOCK else _SPLIT_BLOCK
+    blocks = inputs // size
+    split = weight.view(outputs, blocks, size).transpose(0, 1).contiguous()
     column = bias[:, None]
 
     def apply(x: Tensor) -> Tensor:
         rows = len(x)
         if rows > _SPLIT_MAX_ROWS:
             # The batched product is slower than `linear` from here on.
-            total = functional.linear(x[:, :_SPLIT_BLOCK], split[0], bias)
+            total = functional.linear(x[:, :size], split[0], bias)
             for block in range(1, blocks):
-                start = block * _SPLIT_BLOCK
-                total += functional.linear(x[:, start : start + _SPLIT_BLOCK], split[block])
+                total += functional.linear(x[:, block * size : (block + 1) * size], split[block])
             return total
-        parts = torch.bmm(split, x.view(rows, blocks, _SPLIT_BLOCK).permute(1, 2, 0))
+        parts = torch.bmm(split, x.view(rows, blocks, size).permute(1, 2, 0))
         # Row by row in memory: the next product would read the other order at half the speed.
         return (parts.sum(0) + column).t().contiguous()
 
