@@ -166,12 +166,14 @@ def find_model(name: str | Path) -> Path:
 
 def _on_this_machine(name: str) -> Path:
     folder = weights.locate(name)
-    if folder is None:
-        raise ValueError(
-            f"{name} is not on this machine; 'spatialfoley models fetch {name}' gets it, and "
-            f"'spatialfoley models import {name} FOLDER' takes a copy that you have"
-        )
-    return folder
+    if folder is not None:
+        return folder
+    if weights.info(name).place == "embedded":
+        raise ValueError(f"{name} is missing from this installation; install spatialfoley again")
+    raise ValueError(
+        f"{name} is not on this machine; 'spatialfoley models fetch {name}' gets it, and "
+        f"'spatialfoley models import {name} FOLDER' takes a copy that you have"
+    )
 
 
 def _from_hub(address: str) -> Path:
