@@ -12,13 +12,16 @@ others are augmentations computed beforehand (the published quarter turn, or the
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Iterable
+from contextlib import ExitStack
 from pathlib import Path
 
 import numpy as np
 
 from spatialfoley.media.atomic import atomic_path
 
-ARRAYS = ("codes", "embedding", "energy_map", "direction")
+TYPES = {"codes": np.int16, "embedding": np.float16, "energy_map": np.float16, "direction": np.float32}
+ARRAYS = tuple(TYPES)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -39,7 +42,7 @@ class ClipTensors:
         if missing:
             raise ValueError(
                 f"{folder} lacks {', '.join(f'{name}.npy' for name in missing)}; "
-                "make it with `spatialfoley train prepare` or point data.folder elsewhere"
+                "make them with 'spatialfoley dataset prepare' or point data.folder elsewhere"
             )
         self.arrays = {name: np.load(folder / f"{name}.npy", mmap_mode="r") for name in ARRAYS}
         lengths = {name: len(array) for name, array in self.arrays.items()}
@@ -59,11 +62,38 @@ class ClipTensors:
         return ClipArrays(**{name: array[clips, variants] for name, array in self.arrays.items()})
 
 
-def write_clip_tensors(folder: Path, clips: list[ClipArrays]) -> None:
-    """Write clips of equal shapes; each file appears whole or not at all."""
+def write_clip_tensors(folder: Path, clips: Iterable[ClipArrays], count: int) -> None:
+    """Write `count` clips of equal shapes, one after the other: no more than one is held in memory.
+
+    The files appear whole and together at the end, direction.npy last; a killed run leaves none.
+
+    Raises:
+        ValueError: There are more or fewer clips than `count`, or one has other shapes than the first.
+    """
+    if count < 1:
+        raise ValueError(f"count is {count}; clip tensors need at least 1 clip")
     folder.mkdir(parents=True, exist_ok=True)
-    kinds = {"codes": np.int16, "embedding": np.float16, "energy_map": np.float16, "direction": np.float32}
-    for name in ARRAYS:
-        stacked = np.stack([getattr(clip, name) for clip in clips]).astype(kinds[name])
-        with atomic_path(folder / f"{name}.npy") as path:
-            np.save(path, stacked)
+    with ExitStack() as stack:
+        # Files are put in their places in the reverse of the order in which they were opened here.
+        paths = {name: stack.enter_context(atomic_path(folder / f"{name}.npy")) for name in reversed(ARRAYS)}
+        maps: dict[str, np.memmap] = {}
+        written = 0
+        for clip in clips:
+            if written == count:
+                raise ValueError(f"count is {count}, but there are more clips; give their number")
+            for name in ARRAYS:
+                array = np.asarray(getattr(clip, name))
+                if written == 0:
+                    shape = (count, *array.shape)
+                    maps[name] = np.lib.format.open_memmap(paths[name], "w+", TYPES[name], shape)
+                if array.shape != maps[name].shape[1:]:
+                    raise ValueError(
+                        f"clip {written} has {name} of shape {array.shape}, but the first has "
+                        f"{maps[name].shape[1:]}; prepare all clips with one model"
+                    )
+                maps[name][written] = array
+            written += 1
+        if written < count:
+            raise ValueError(f"count is {count}, but there are only {written} clips; give their number")
+        for mapped in maps.values():
+            mapped.flush()

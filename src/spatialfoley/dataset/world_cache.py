@@ -13,13 +13,17 @@ import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from spatialfoley import world
 from spatialfoley.timeline import frame_times_s
 
-SHARD_CLIPS = 50
+SETTINGS_FILE = "settings.json"
+DEFAULT_SHARD_CLIPS = 50
+"""Also that of caches whose settings do not say."""
+
 LEVEL_FLOOR_DB = -60.0
 LEVELS_PER_FRAME = 3
 """The truth's level is finer than the picture's frames, so that the encoder learns when within a frame."""
@@ -37,6 +41,16 @@ class WorldCacheSettings:
     size_px: int = 56
     rate_hz: int = 16000
     workers: int = 1
+    shard_clips: int = DEFAULT_SHARD_CLIPS
+
+    def __post_init__(self) -> None:
+        for name in ("clips", "shard_clips", "workers"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} is {getattr(self, name)}; it must be at least 1")
+        if self.clips % self.shard_clips:
+            raise ValueError(
+                f"clips is {self.clips}; it must be a multiple of shard_clips, {self.shard_clips}"
+            )
 
 
 class WorldCache:
@@ -46,14 +60,15 @@ class WorldCache:
         self.shards = sorted(path for path in folder.glob("shard-*") if path.is_dir())
         if not self.shards:
             raise ValueError(f"{folder} holds no rendered shards; render them with render_world_cache")
+        self.shard_clips = int(_stored_settings(folder)["shard_clips"])
         self._arrays: dict[tuple[int, str], np.ndarray] = {}
 
     def __len__(self) -> int:
-        return len(self.shards) * SHARD_CLIPS
+        return len(self.shards) * self.shard_clips
 
     def take(self, name: str, clip: int) -> np.ndarray:
         """Array `name` of a clip: frames [T, H, W, 3], foa [4, N] int16, level [classes, 3T], vectors, in_view."""
-        shard, row = divmod(clip, SHARD_CLIPS)
+        shard, row = divmod(clip, self.shard_clips)
         key = (shard, name)
         if key not in self._arrays:
             self._arrays[key] = np.load(self.shards[shard] / f"{name}.npy", mmap_mode="r")
@@ -67,14 +82,12 @@ def render_world_cache(
     """Render the missing shards and open the cache.
 
     Raises:
-        ValueError: `clips` is no multiple of the shard size, or the folder holds a cache of other settings.
+        ValueError: The folder holds a cache of other settings.
     """
-    if settings.clips % SHARD_CLIPS:
-        raise ValueError(f"clips is {settings.clips}; it must be a multiple of {SHARD_CLIPS}")
     folder = Path(settings.folder)
     folder.mkdir(parents=True, exist_ok=True)
     _check_same_settings(folder, settings)
-    total = settings.clips // SHARD_CLIPS
+    total = settings.clips // settings.shard_clips
     missing = [shard for shard in range(total) if not shard_folder(folder, shard).is_dir()]
     jobs = [(settings, shard) for shard in missing]
     done = total - len(missing)
@@ -83,13 +96,13 @@ def render_world_cache(
             for _ in pool.imap_unordered(_render_shard, jobs):
                 done += 1
                 if progress is not None:
-                    progress(done * SHARD_CLIPS, settings.clips)
+                    progress(done * settings.shard_clips, settings.clips)
     else:
         for job in jobs:
             _render_shard(job)
             done += 1
             if progress is not None:
-                progress(done * SHARD_CLIPS, settings.clips)
+                progress(done * settings.shard_clips, settings.clips)
     return WorldCache(folder)
 
 
@@ -104,19 +117,26 @@ def _check_same_settings(folder: Path, settings: WorldCacheSettings) -> None:
         for name, value in dataclasses.asdict(settings).items()
         if name not in ("folder", "clips", "workers")
     }
-    path = folder / "settings.json"
+    path = folder / SETTINGS_FILE
     if path.is_file():
-        found = json.loads(path.read_text(encoding="utf-8"))
+        found = _stored_settings(folder)
         if found != described:
             raise ValueError(f"{folder} was rendered with {found}, not {described}; choose another folder")
     else:
         path.write_text(json.dumps(described), encoding="utf-8")
 
 
+def _stored_settings(folder: Path) -> dict[str, Any]:
+    """What a cache was rendered with; the size of its shards is filled in where it is not told."""
+    path = folder / SETTINGS_FILE
+    stored = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    return {"shard_clips": DEFAULT_SHARD_CLIPS, **stored}
+
+
 def _render_shard(job: tuple[WorldCacheSettings, int]) -> None:
     settings, shard = job
-    first = settings.first_seed + shard * SHARD_CLIPS
-    clips = [render_training_clip(first + row, settings) for row in range(SHARD_CLIPS)]
+    first = settings.first_seed + shard * settings.shard_clips
+    clips = [render_training_clip(first + row, settings) for row in range(settings.shard_clips)]
     target = shard_folder(Path(settings.folder), shard)
     temporary = target.with_name(f".{target.name}.{os.getpid()}")
     shutil.rmtree(temporary, ignore_errors=True)

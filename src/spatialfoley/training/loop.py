@@ -16,9 +16,12 @@ import torch
 from torch import Tensor, nn
 
 from spatialfoley.training.checkpoints import load_checkpoint, save_checkpoint
-from spatialfoley.training.settings import OptimizerSettings, TrainingSettings
+from spatialfoley.training.settings import DecayRule, OptimizerSettings, TrainingSettings
 
 Progress = Callable[[int, Mapping[str, float]], None]
+
+PUBLISHED_SPARED = ("bias", "LayerNorm.weight", "layer_norm.weight")
+"""Parts of names that the published training spares from weight decay."""
 
 
 class Task(Protocol):
@@ -51,12 +54,15 @@ def train(task: Task, settings: TrainingSettings, progress: Progress | None = No
     Raises:
         TrainingError: The loss became NaN or infinite; the last good checkpoint stays.
     """
-    from accelerate import Accelerator
+    from accelerate import Accelerator, DistributedDataParallelKwargs
 
-    accelerator = Accelerator(mixed_precision="bf16" if settings.precision == "bfloat16" else "no")
+    # Null conditions have no gradient where nothing was dropped, and one published table is never read.
+    wrapper = DistributedDataParallelKwargs(find_unused_parameters=True)
+    precision = "bf16" if settings.precision == "bfloat16" else "no"
+    accelerator = Accelerator(mixed_precision=precision, kwargs_handlers=[wrapper])
     folder = Path(settings.output)
     optimizer = torch.optim.AdamW(
-        parameter_groups(task.model, settings.optimizer.weight_decay),
+        parameter_groups(task.model, settings.optimizer.weight_decay, settings.optimizer.decay),
         lr=settings.optimizer.learning_rate,
         betas=settings.optimizer.betas,
     )
@@ -104,12 +110,27 @@ def learning_rate(step: int, steps: int, settings: OptimizerSettings) -> float:
     return settings.learning_rate * 0.5 * (1 + math.cos(math.pi * share))
 
 
-def parameter_groups(model: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
-    """Two groups: matrices with weight decay; biases and norms without."""
+def parameter_groups(
+    model: nn.Module, weight_decay: float, rule: DecayRule = "matrices"
+) -> list[dict[str, Any]]:
+    """Two groups of parameters: with weight decay, and without.
+
+    Args:
+        model: The network.
+        weight_decay: Of the first group.
+        rule: "matrices" decays what has two axes or more. "published" goes by names, as ViSAGe did: all but those
+            that hold `bias`, `LayerNorm.weight` or `layer_norm.weight`, so that `layernorm_embedding.weight` and
+            the learned null conditions decay too.
+    """
     named = [(name, p) for name, p in model.named_parameters() if p.requires_grad]
-    plain = [p for name, p in named if p.ndim < 2]
-    decayed = [p for name, p in named if p.ndim >= 2]
-    return [{"params": decayed, "weight_decay": weight_decay}, {"params": plain, "weight_decay": 0.0}]
+    groups: dict[bool, list[nn.Parameter]] = {True: [], False: []}
+    for name, parameter in named:
+        spared = any(part in name for part in PUBLISHED_SPARED) if rule == "published" else parameter.ndim < 2
+        groups[not spared].append(parameter)
+    return [
+        {"params": groups[True], "weight_decay": weight_decay},
+        {"params": groups[False], "weight_decay": 0.0},
+    ]
 
 
 def step_generator(seed: int, step: int, part: int = 0, process: int = 0) -> torch.Generator:

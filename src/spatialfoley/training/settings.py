@@ -7,11 +7,13 @@ import types
 import typing
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 import yaml
 
 S = TypeVar("S")
+
+DecayRule = Literal["matrices", "published"]
 
 
 class RecipeError(ValueError):
@@ -29,8 +31,12 @@ class OptimizerSettings:
     schedule: str = "constant"
     """`constant` or `cosine` (to zero at the last step), both after a linear warm-up."""
     warmup_steps: int = 0
+    decay: DecayRule = "matrices"
+    """What the weight decay falls on, see `training.loop.parameter_groups`."""
 
     def __post_init__(self) -> None:
+        if self.decay not in typing.get_args(DecayRule):
+            raise RecipeError(f"optimizer.decay is {self.decay!r}; it must be 'matrices' or 'published'")
         if self.schedule not in ("constant", "cosine"):
             raise RecipeError(f"optimizer.schedule is {self.schedule!r}; it must be 'constant' or 'cosine'")
         if self.learning_rate <= 0:
