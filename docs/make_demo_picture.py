@@ -1,12 +1,14 @@
 """Make docs/images/demo.png: what ``spatialfoley demo`` leaves, in one picture.
 
-    python docs/make_demo_picture.py [--demo FOLDER] [--out PICTURE]
+    python docs/make_demo_picture.py [--demo FOLDER] [--out PICTURE] [--truth]
 
 Runs the demo when its folder is not there yet. Above: three moments of the video with the generated sound
-painted over it. Below: the level of the sound, and the azimuth where it was meant to be and where it is.
+painted over it. Below: its level and the azimuth it comes from, beside those of the true sound. With --truth only
+the true sound is painted and drawn.
 """
 
 import argparse
+import json
 from pathlib import Path
 
 import matplotlib
@@ -18,9 +20,12 @@ import numpy as np
 
 from spatialfoley.cli import run
 from spatialfoley.media.audio import read_audio
+from spatialfoley.media.energy_video import write_energy_video
 from spatialfoley.media.video import read_video
-from spatialfoley.spatial.direction import angles_deg
+from spatialfoley.spatial.binaural import render_binaural
+from spatialfoley.spatial.direction import CameraPose, angles_deg
 from spatialfoley.spatial.energy_map import energy_map, peak_vectors, window_covariances
+from spatialfoley.spatial.foa import listen_from
 
 WINDOW_S = 0.1
 AUDIBLE_BELOW_LOUDEST_DB = 25.0
@@ -36,11 +41,20 @@ def azimuth_over_time(foa_path: Path) -> tuple[np.ndarray, np.ndarray, np.ndarra
     return (np.arange(len(level_db)) + 0.5) * WINDOW_S, azimuth_deg, level_db
 
 
-def draw(demo: Path, out: Path) -> None:
+def paint_truth(demo: Path) -> Path:
+    """Paint the true sound of the demo's scene over its picture; returns the video."""
+    video, foa = read_video(demo / "world" / "scene.mp4"), read_audio(demo / "world" / "scene.foa.wav")
+    camera = json.loads((demo / "scene.json").read_text(encoding="utf-8"))["camera"]
+    heard = listen_from(foa, CameraPose(camera["yaw_deg"], camera["pitch_deg"], camera["roll_deg"]))
+    write_energy_video(demo / "world" / "scene.energy.mp4", video, heard, render_binaural(heard))
+    return demo / "world" / "scene.energy.mp4"
+
+
+def draw(demo: Path, out: Path, truth: bool) -> None:
     """Draw the picture of one demo folder."""
-    times_s, heard_deg, level_db = azimuth_over_time(demo / "scene.foa.wav")
+    times_s, heard_deg, level_db = azimuth_over_time(demo / ("world" if truth else ".") / "scene.foa.wav")
     true_times_s, meant_deg, true_level_db = azimuth_over_time(demo / "world" / "scene.foa.wav")
-    painted = read_video(demo / "scene.energy.mp4")
+    painted = read_video(paint_truth(demo) if truth else demo / "scene.energy.mp4")
     loud = [int(part[0] + np.argmax(level_db[part])) for part in np.array_split(np.arange(len(times_s)), 3)]
     figure, axes = plt.subplot_mosaic(
         "abc;ddd;eee", figsize=(9, 6.2), height_ratios=[3, 1, 1], layout="constrained"
@@ -50,10 +64,12 @@ def draw(demo: Path, out: Path) -> None:
         axes[name].set_title(f"{times_s[index]:.2f} s")
         axes[name].axis("off")
     axes["d"].plot(true_times_s, true_level_db - true_level_db.max(), color="tab:blue")
-    axes["d"].plot(times_s, level_db - level_db.max(), color="tab:red")
+    if not truth:
+        axes["d"].plot(times_s, level_db - level_db.max(), color="tab:red")
     axes["d"].set(ylabel="level, dB", ylim=(-50, 3), xlim=(0, painted.duration_s), xticklabels=[])
     axes["e"].plot(true_times_s, meant_deg, "o", color="tab:blue", label="true sound", markersize=6)
-    axes["e"].plot(times_s, heard_deg, "x", color="tab:red", label="generated", markersize=5)
+    if not truth:
+        axes["e"].plot(times_s, heard_deg, "x", color="tab:red", label="generated", markersize=5)
     axes["e"].set(ylabel="azimuth, °", xlabel="time, s", xlim=(0, painted.duration_s), ylim=(-180, 180))
     axes["e"].set_yticks([-180, -90, 0, 90, 180])
     axes["e"].legend(loc="upper right", ncols=2, fontsize="small")
@@ -66,10 +82,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--demo", type=Path, default=Path("demo"))
     parser.add_argument("--out", type=Path, default=Path(__file__).parent / "images" / "demo.png")
+    parser.add_argument("--truth", action="store_true")
     arguments = parser.parse_args()
     if not (arguments.demo / "scene.json").is_file():
         run(["demo", "--out", str(arguments.demo)])
-    draw(arguments.demo, arguments.out)
+    draw(arguments.demo, arguments.out, arguments.truth)
 
 
 if __name__ == "__main__":

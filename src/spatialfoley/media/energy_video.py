@@ -44,7 +44,7 @@ class PaintSettings:
     maps_per_s: float = 15.0
     sharpness: float = 12.0
     floor_db: float = 30.0
-    opacity: float = 0.75
+    opacity: float = 0.6
 
 
 def write_energy_video(
@@ -143,7 +143,8 @@ class _Painter:
         position = min(time_s * self.settings.maps_per_s, len(self.peaks) - 1.001)
         index, part = int(position), position - int(position)
         covariance = (1 - part) * self.covariances[index] + part * self.covariances[index + 1]
-        peak = (1 - part) * self.peaks[index] + part * self.peaks[index + 1]
+        # Powers add where amplitudes do not: the peak must not fall below the map that it scales.
+        peak = math.sqrt((1 - part) * self.peaks[index] ** 2 + part * self.peaks[index + 1] ** 2)
         rms = beam_rms(covariance, self.directions)
         level_db = 20 * np.log10(max(peak / self.loudest, 1e-6))
         loudness = max(0.0, 1 + level_db / self.settings.floor_db)

@@ -30,6 +30,7 @@ from spatialfoley.generators.visage.sampler import (
 )
 from spatialfoley.media.audio import fit_length, resample
 from spatialfoley.media.video import Video
+from spatialfoley.media.view import network_frames
 from spatialfoley.pipeline.clip import (
     Camera,
     ClipConditions,
@@ -42,7 +43,6 @@ from spatialfoley.pipeline.clip import (
     Report,
 )
 from spatialfoley.pipeline.levels import within_full_scale
-from spatialfoley.pipeline.view import network_frames
 from spatialfoley.pipeline.windows import join_windows, plan_windows
 from spatialfoley.spatial.direction import Direction
 from spatialfoley.spatial.foa import as_trajectory, as_world

@@ -40,7 +40,7 @@ class Features(Protocol):
 
 
 class Codec(Protocol):
-    """Codes (B, S, K) to sound (B, C, S * hop_samples)."""
+    """Codes (B, S, K) to sound (B, C, S * hop_samples), and back."""
 
     @property
     def rate_hz(self) -> int:
@@ -55,6 +55,10 @@ class Codec(Protocol):
     @property
     def levels(self) -> int:
         """Codebooks of one channel."""
+        ...
+
+    def encode(self, samples: Tensor) -> Tensor:
+        """Codes of sound (B, C, N)."""
         ...
 
     def decode(self, codes: Tensor) -> Tensor:

@@ -22,7 +22,8 @@ from spatialfoley import weights
 from spatialfoley.codecs.tiny import TinyCodec
 from spatialfoley.features.tiny import TinyFeatures
 from spatialfoley.generators.guidance import Guidance
-from spatialfoley.generators.visage.checkpoint import load_visage
+from spatialfoley.generators.visage.checkpoint import load_visage, read_config
+from spatialfoley.generators.visage.config import VisageConfig
 from spatialfoley.generators.visage.kernels import Kernel
 from spatialfoley.generators.visage.sampler import SamplingSettings
 from spatialfoley.pipeline.chain import Pipeline
@@ -90,6 +91,51 @@ def load_pipeline(name: str | Path, device: str = "auto", dtype: str = "auto") -
         place,
         kernel,
     )
+
+
+@dataclass(frozen=True)
+class Encoders:
+    """What turns clips into training data: a model without its generator.
+
+    Attributes:
+        features: the visual encoder.
+        codec: the codec.
+        config: of the generator.
+        device: where both compute.
+        description: name of the model and hashes of the weights.
+    """
+
+    features: Features
+    codec: Codec
+    config: VisageConfig
+    device: torch.device
+    description: Mapping[str, Any]
+
+
+def load_encoders(name: str | Path, device: str = "auto") -> Encoders:
+    """Load the codec and the visual encoder of a model; no weights of its generator are needed.
+
+    Args:
+        name: as for ``load_pipeline``; "visage" wants only its codec and CLIP on this machine.
+        device: "auto" or a torch device.
+
+    Raises:
+        ValueError: as ``load_pipeline``.
+    """
+    place = choose_device(device)
+    untrained = (
+        str(name) == PUBLISHED_MODEL and not Path(name).is_dir() and not weights.locate(PUBLISHED_MODEL)
+    )
+    # Without a folder its parts are looked for among the weights of this machine.
+    folder = Path(PUBLISHED_MODEL) if untrained else find_model(name)
+    manifest = read_manifest(folder, str(name))
+    config = VisageConfig() if untrained else read_config(folder)
+    parts = {part: path for part, path in _parts(manifest, folder).items() if part != "generator"}
+    with _one_sentence(folder):
+        features = _load_features(manifest, parts["features"], place, config.clip_frame_rate)
+        codec = _load_codec(manifest, parts["codec"], place)
+    description = {"model": manifest.name, "weights_sha256": _hashes(manifest, parts)}
+    return Encoders(features, codec, config, place, description)
 
 
 @contextmanager

@@ -6,6 +6,7 @@ from typing import Any
 
 from spatialfoley.generators.guidance import Guidance
 from spatialfoley.media.video import Video, read_video
+from spatialfoley.media.view import VIEW_FOV_DEG, is_panorama
 from spatialfoley.pipeline.batch import Job, input_identity, is_done, sidecar_path
 from spatialfoley.pipeline.chain import Pipeline
 from spatialfoley.pipeline.clip import Camera, GenerationSettings, Report
@@ -18,7 +19,6 @@ from spatialfoley.pipeline.products import (
     write_products,
 )
 from spatialfoley.pipeline.versions import installed_versions
-from spatialfoley.pipeline.view import VIEW_FOV_DEG, is_panorama
 from spatialfoley.spatial.direction import Direction
 from spatialfoley.spatial.foa import as_trajectory
 

@@ -227,8 +227,7 @@ class RowDecoder(nn.Module):
         self.embed_dac = cast(
             Sequence[nn.Embedding],
             nn.ModuleList(
-                _table(config.embedding_rows, width, config.dac_pad_token_id)
-                for _ in range(config.codebooks)
+                _table(config.embedding_rows, width, config.dac_pad_token_id) for _ in range(config.codebooks)
             ),
         )
         positions = config.max_target_length + _DECODER_POSITION_OFFSET

@@ -3,11 +3,13 @@
 import numpy as np
 
 from spatialfoley.media.video import Video
-from spatialfoley.spatial.direction import CameraPose
+from spatialfoley.spatial.direction import CameraPose, Direction
 from spatialfoley.spatial.projection import perspective
 
 VIEW_FOV_DEG = 90.0
 """Field of view that the published model and the tiny one were trained with."""
+
+FRONT = CameraPose()
 
 _PANORAMA_PX_PER_VIEW_PX = 2
 _FRAMES_AT_ONCE = 16
@@ -19,7 +21,11 @@ def is_panorama(video: Video) -> bool:
 
 
 def network_frames(
-    video: Video, times_s: np.ndarray, size_px: int, panorama: bool | None = None
+    video: Video,
+    times_s: np.ndarray,
+    size_px: int,
+    panorama: bool | None = None,
+    camera: Direction | CameraPose = FRONT,
 ) -> np.ndarray:
     """Square frames of a video as the visual encoder wants them.
 
@@ -28,6 +34,7 @@ def network_frames(
         times_s: seconds after the start of the clip, (T,).
         size_px: side of the result.
         panorama: whether the picture is equirectangular; None asks its shape.
+        camera: where to look in a panorama, relative to its middle.
 
     Returns:
         uint8 RGB (T, size_px, size_px, 3).
@@ -39,5 +46,5 @@ def network_frames(
     # A few at a time: whole panoramas are large.
     for first in range(0, len(times_s), _FRAMES_AT_ONCE):
         sphere = video.frames_at(times_s[first : first + _FRAMES_AT_ONCE], (height, 2 * height), crop=None)
-        views.append(perspective(sphere, CameraPose(), fov_deg=VIEW_FOV_DEG, size_px=size_px))
+        views.append(perspective(sphere, camera, fov_deg=VIEW_FOV_DEG, size_px=size_px))
     return np.concatenate(views)
