@@ -60,7 +60,7 @@ def test_what_does_not_fit_leaves_nothing(
 def test_what_is_missing_is_named(tmp_path: Path) -> None:
     write_clip_tensors(tmp_path, [clip(0)], 1)
     (tmp_path / "codes.npy").unlink()
-    with pytest.raises(ValueError, match=r"lacks codes\.npy; make them as docs/training\.md says"):
+    with pytest.raises(ValueError, match=r"lacks codes\.npy; make them with 'spatialfoley dataset prepare'"):
         ClipTensors(tmp_path)
     write_clip_tensors(tmp_path, [clip(0)], 1)
     np.save(tmp_path / "codes.npy", np.zeros((2, 2, 5, 6), np.int16))

@@ -42,7 +42,7 @@ class ClipTensors:
         if missing:
             raise ValueError(
                 f"{folder} lacks {', '.join(f'{name}.npy' for name in missing)}; "
-                "make them as docs/training.md says, or point data.folder elsewhere"
+                "make them with 'spatialfoley dataset prepare' or point data.folder elsewhere"
             )
         self.arrays = {name: np.load(folder / f"{name}.npy", mmap_mode="r") for name in ARRAYS}
         lengths = {name: len(array) for name, array in self.arrays.items()}
