@@ -13,7 +13,7 @@ import typer
 
 from spatialfoley.cli.reporting import one_sentence, warn
 
-VERBS = ("generate", "demo", "render", "models", "train", "evaluate", "doctor")
+VERBS = ("generate", "demo", "render", "models", "dataset", "train", "evaluate", "doctor")
 """Each is a module of this package with a function of its name, or an ``app`` if it has verbs of its own."""
 
 BAD_INPUT = 2
