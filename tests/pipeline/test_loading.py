@@ -7,7 +7,8 @@ import torch
 
 from spatialfoley import weights
 from spatialfoley.media.video import Video
-from spatialfoley.pipeline.loading import choose_device, choose_model, load_pipeline, read_manifest
+from spatialfoley.pipeline.loading import choose_device, load_pipeline
+from spatialfoley.pipeline.model_folder import choose_model, read_manifest
 from tests.model_folders import write_published_model, write_tiny_model
 
 

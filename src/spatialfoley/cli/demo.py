@@ -28,7 +28,8 @@ def demo(
     The silent clip and its true sound field are in the folder "world" beside the results.
     """
     from spatialfoley.pipeline.batch import Job
-    from spatialfoley.pipeline.loading import EMBEDDED_MODEL, load_pipeline
+    from spatialfoley.pipeline.loading import load_pipeline
+    from spatialfoley.pipeline.model_folder import EMBEDDED_MODEL
     from spatialfoley.pipeline.products import require_writable
     from spatialfoley.pipeline.requests import Request, fulfil
     from spatialfoley.world.files import write_clip

@@ -77,7 +77,8 @@ def evaluate_world(
 ) -> None:
     """Run the world suite with a model and print the headline figures."""
     from spatialfoley.evaluation.world_suite import run_world_suite
-    from spatialfoley.pipeline.loading import EMBEDDED_MODEL, load_pipeline
+    from spatialfoley.pipeline.loading import load_pipeline
+    from spatialfoley.pipeline.model_folder import EMBEDDED_MODEL
     from spatialfoley.pipeline.products import require_writable
 
     require_writable(out)

@@ -96,7 +96,8 @@ def run_request(
     What is wrong with a single video is raised; with several it is reported, recorded, and the rest goes on.
     """
     from spatialfoley.pipeline.batch import Failure, collect_videos, name_jobs, write_failures
-    from spatialfoley.pipeline.loading import choose_model, load_pipeline
+    from spatialfoley.pipeline.loading import load_pipeline
+    from spatialfoley.pipeline.model_folder import choose_model
     from spatialfoley.pipeline.products import require_writable
     from spatialfoley.pipeline.requests import fulfil, is_fulfilled, look_at
 

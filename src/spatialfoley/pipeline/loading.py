@@ -1,13 +1,5 @@
-"""From a name, a folder or a hub id to a pipeline.
+"""From a name, a folder or a hub id to a pipeline: the parts are built and joined."""
 
-A model folder holds the generator in its published layout (``config.json`` and ``model.safetensors`` or
-``pytorch_model.bin``). A ``pipeline.json`` beside them names the other parts and how to sample; without it the
-folder is taken for plain ViSAGe, which wants CLIP and DAC: from its sub-folders ``clip`` and ``dac`` or from the
-weights on this machine.
-"""
-
-import json
-import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -28,33 +20,17 @@ from spatialfoley.generators.visage.kernels import Kernel
 from spatialfoley.generators.visage.sampler import SamplingSettings
 from spatialfoley.pipeline.chain import Pipeline
 from spatialfoley.pipeline.clip import Codec, Defaults, Features
+from spatialfoley.pipeline.model_folder import (
+    MANIFEST_FILE,
+    PUBLISHED_MODEL,
+    Manifest,
+    find_model,
+    part_folders,
+    read_manifest,
+    weight_hashes,
+)
 
-EMBEDDED_MODEL = "tiny-visage"
-PUBLISHED_MODEL, PUBLISHED_CODEC, PUBLISHED_FEATURES = "visage", "dac_44khz", "clip-vit-b-32"
-
-_MANIFEST = "pipeline.json"
-_KEYS = {"family", "name", "features", "codec", "sampling", "licence"}
 _HALF_DTYPES = {"float16": torch.float16, "bfloat16": torch.bfloat16}
-
-
-@dataclass(frozen=True)
-class Manifest:
-    """What ``pipeline.json`` says.
-
-    Attributes:
-        name: name of the model.
-        features: "tiny" or "clip".
-        codec: "tiny" or "dac".
-        licence: of the weights.
-        sampling: guidance, top_k, temperature, spatial_temperature, spatial_top_k; what is missing is as
-            published.
-    """
-
-    name: str
-    features: str
-    codec: str
-    licence: str
-    sampling: Mapping[str, Any]
 
 
 def load_pipeline(name: str | Path, device: str = "auto", dtype: str = "auto") -> Pipeline:
@@ -74,7 +50,7 @@ def load_pipeline(name: str | Path, device: str = "auto", dtype: str = "auto") -
     place = choose_device(device)
     folder = find_model(name)
     manifest = read_manifest(folder, str(name))
-    parts = _parts(manifest, folder)
+    parts = part_folders(manifest, folder)
     kernel = _kernel(dtype, place)
     with _one_sentence(folder):
         model = load_visage(folder).to(place).eval()
@@ -87,7 +63,11 @@ def load_pipeline(name: str | Path, device: str = "auto", dtype: str = "auto") -
         features,
         codec,
         _defaults(manifest, model.config.cfg_guidance_scale),
-        {"model": manifest.name, "licence": manifest.licence, "weights_sha256": _hashes(manifest, parts)},
+        {
+            "model": manifest.name,
+            "licence": manifest.licence,
+            "weights_sha256": weight_hashes(manifest, parts),
+        },
         place,
         kernel,
     )
@@ -130,11 +110,11 @@ def load_encoders(name: str | Path, device: str = "auto") -> Encoders:
     folder = Path(PUBLISHED_MODEL) if untrained else find_model(name)
     manifest = read_manifest(folder, str(name))
     config = VisageConfig() if untrained else read_config(folder)
-    parts = {part: path for part, path in _parts(manifest, folder).items() if part != "generator"}
+    parts = {part: path for part, path in part_folders(manifest, folder).items() if part != "generator"}
     with _one_sentence(folder):
         features = _load_features(manifest, parts["features"], place, config.clip_frame_rate)
         codec = _load_codec(manifest, parts["codec"], place)
-    description = {"model": manifest.name, "weights_sha256": _hashes(manifest, parts)}
+    description = {"model": manifest.name, "weights_sha256": weight_hashes(manifest, parts)}
     return Encoders(features, codec, config, place, description)
 
 
@@ -148,27 +128,6 @@ def _one_sentence(folder: Path) -> Iterator[None]:
         raise ValueError(
             f"the model in {folder} cannot be read ({reason}); copy or download its files again"
         ) from problem
-
-
-def choose_model(name: str | None) -> tuple[str, str]:
-    """The model to use where none is named, and one line that says why where that needs saying."""
-    if name is not None:
-        return name, ""
-    absent = missing_parts()
-    if not absent:
-        return PUBLISHED_MODEL, ""
-    commands = " && ".join(f"spatialfoley models fetch {part}" for part in absent)
-    return EMBEDDED_MODEL, (
-        f"using the embedded {EMBEDDED_MODEL}; {PUBLISHED_MODEL} is not on this machine: '{commands}' gets it "
-        f"(licence of its weights: {weights.info(PUBLISHED_MODEL).licence})"
-    )
-
-
-def missing_parts() -> list[str]:
-    """Names of the checkpoints that the published model needs and this machine does not have."""
-    return [
-        part for part in (PUBLISHED_MODEL, PUBLISHED_CODEC, PUBLISHED_FEATURES) if not weights.locate(part)
-    ]
 
 
 def choose_device(device: str) -> torch.device:
@@ -187,101 +146,6 @@ def choose_device(device: str) -> torch.device:
     except (RuntimeError, AssertionError, NotImplementedError) as problem:
         raise ValueError(f"device is {device!r}, which is not available here; use auto or cpu") from problem
     return place
-
-
-def find_model(name: str | Path) -> Path:
-    """The folder of a model.
-
-    Raises:
-        ValueError: if there is none of that name, with what to do.
-    """
-    folder = Path(name).expanduser()
-    if folder.is_dir():
-        return folder
-    names = {model.name: model.name for model in weights.list_models() if model.kind == "generator"}
-    names |= {model.address: model.name for model in weights.list_models() if model.kind == "generator"}
-    if str(name) in names:
-        return _on_this_machine(names[str(name)])
-    if re.fullmatch(r"[\w.-]+/[\w.-]+", str(name)) and not folder.parent.is_dir():
-        return _from_hub(str(name))
-    known = ", ".join(sorted(set(names.values())))
-    raise ValueError(
-        f"model is {str(name)!r}, no folder and no known name; give {known}, a model folder or a hub id"
-    )
-
-
-def _on_this_machine(name: str) -> Path:
-    folder = weights.locate(name)
-    if folder is not None:
-        return folder
-    if weights.info(name).place == "embedded":
-        raise ValueError(f"{name} is missing from this installation; install spatialfoley again")
-    raise ValueError(
-        f"{name} is not on this machine; 'spatialfoley models fetch {name}' gets it, and "
-        f"'spatialfoley models import {name} FOLDER' takes a copy that you have"
-    )
-
-
-def _from_hub(address: str) -> Path:
-    from huggingface_hub import snapshot_download  # slow to import, seldom needed
-
-    try:
-        return Path(snapshot_download(address))
-    except Exception as problem:  # the client raises a dozen kinds for "not there"
-        reason = (str(problem).splitlines() or [type(problem).__name__])[0]
-        raise ValueError(
-            f"model is {address!r}, no folder here and not to be had from the hub ({reason}); "
-            "copy the model to this machine and give its folder"
-        ) from problem
-
-
-def read_manifest(folder: Path, name: str) -> Manifest:
-    """What a model folder says of itself.
-
-    Raises:
-        ValueError: if ``pipeline.json`` is no JSON, names an unknown part or has an unknown key.
-    """
-    path = folder / _MANIFEST
-    if not path.is_file():
-        known = {model.name: model.licence for model in weights.list_models()}
-        return Manifest(
-            Path(name).name, "clip", "dac", known.get(name, "unknown, see where it came from"), {}
-        )
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as problem:
-        raise ValueError(f"{path} is no JSON ({problem}); copy the model again") from problem
-    unknown = sorted(set(content) - _KEYS)
-    if unknown:
-        raise ValueError(
-            f"{path} has unknown settings {', '.join(unknown)}; known are {', '.join(sorted(_KEYS))}"
-        )
-    for key, possible in (("family", {"visage"}), ("features", {"tiny", "clip"}), ("codec", {"tiny", "dac"})):
-        if content.get(key) not in possible:
-            raise ValueError(
-                f"{path} has {key} {content.get(key)!r}; it must be one of {', '.join(sorted(possible))}"
-            )
-    return Manifest(
-        content.get("name", folder.name),
-        content["features"],
-        content["codec"],
-        content.get("licence", "unknown"),
-        content.get("sampling", {}),
-    )
-
-
-def _parts(manifest: Manifest, folder: Path) -> dict[str, Path]:
-    """Where the files of each part lie."""
-    parts = {"generator": folder, "features": folder, "codec": folder}
-    if manifest.features == "clip":
-        parts["features"] = _sub_folder(folder, "clip", PUBLISHED_FEATURES)
-    if manifest.codec == "dac":
-        parts["codec"] = _sub_folder(folder, "dac", PUBLISHED_CODEC)
-    return parts
-
-
-def _sub_folder(folder: Path, name: str, registered: str) -> Path:
-    return folder / name if (folder / name).is_dir() else _on_this_machine(registered)
 
 
 def _load_features(manifest: Manifest, folder: Path, device: torch.device, frame_rate_hz: int) -> Features:
@@ -314,7 +178,7 @@ def _defaults(manifest: Manifest, published_scale: float) -> Defaults:
         guidance: Guidance = getattr(Guidance, name)(**scales)
     except (TypeError, KeyError) as problem:
         raise ValueError(
-            f"{_MANIFEST} of {manifest.name} has impossible sampling settings: {problem}"
+            f"{MANIFEST_FILE} of {manifest.name} has impossible sampling settings: {problem}"
         ) from problem
     return Defaults(guidance, sampling)
 
@@ -326,14 +190,6 @@ def _kernel(dtype: str, device: torch.device) -> str:
     if dtype == "float32":
         return "auto"
     return "plain" if device.type != "cpu" and dtype in _HALF_DTYPES else dtype
-
-
-def _hashes(manifest: Manifest, parts: Mapping[str, Path]) -> dict[str, str]:
-    """SHA-256 of the weights of each part."""
-    tiny = {"features": manifest.features == "tiny", "codec": manifest.codec == "tiny"}
-    paths = {part: path / f"{part}.safetensors" if tiny.get(part) else path for part, path in parts.items()}
-    memory = weights.home() / "hashes.json"
-    return {part: weights.sha256_of(path, memory) for part, path in paths.items()}
 
 
 def check_weights(name: str, path: Path) -> None:
