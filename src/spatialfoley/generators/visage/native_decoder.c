@@ -11,26 +11,39 @@
 #include <immintrin.h>
 #endif
 
+/* Numbers in one register, and rows whose sums of one block fit the registers together. */
+#if defined(__AVX512F__)
 #define LANES 16
-#define BLOCK 32
 #define MAX_ROWS 8
+#elif defined(__AVX__)
+#define LANES 8
+#define MAX_ROWS 3
+#elif defined(__aarch64__)
+#define LANES 4
+#define MAX_ROWS 3
+#else
+#define LANES 4
+#define MAX_ROWS 1
+#endif
+#define BLOCK 32
+#define VECTORS (BLOCK / LANES)
 #define PREFETCH_BYTES 4096
 #define INLINE static inline __attribute__((always_inline))
 #define UNROLL _Pragma("GCC unroll 8")
 
-typedef float vec __attribute__((vector_size(64), aligned(4), may_alias));
-typedef int32_t ivec __attribute__((vector_size(64)));
+typedef float vec __attribute__((vector_size(4 * LANES), aligned(4), may_alias));
+typedef int32_t ivec __attribute__((vector_size(4 * LANES)));
 
 #ifdef WEIGHT_IS_HALF
+#if !defined(__F16C__) && !defined(__aarch64__)
+#error "this processor does not read half precision"
+#endif
 typedef _Float16 weight;
 INLINE vec load_weights(const weight *from) {
 #if defined(__AVX512F__)
     return (vec)_mm512_cvtph_ps(_mm256_loadu_si256((const __m256i *)from));
-#elif defined(__F16C__)
-    union { __m256 halves[2]; vec all; } both;
-    both.halves[0] = _mm256_cvtph_ps(_mm_loadu_si128((const __m128i *)from));
-    both.halves[1] = _mm256_cvtph_ps(_mm_loadu_si128((const __m128i *)(from + 8)));
-    return both.all;
+#elif defined(__AVX__) && defined(__F16C__)
+    return (vec)_mm256_cvtph_ps(_mm_loadu_si128((const __m128i *)from));
 #else
     vec all;
     for (int i = 0; i < LANES; i++) all[i] = (float)from[i];
@@ -87,22 +100,19 @@ INLINE vec gelu(vec x) {
 
 INLINE void block_product(const int rows, const weight *weights, const float *bias, const float *x, size_t inputs,
                           float *y, size_t outputs) {
-    vec low[MAX_ROWS], high[MAX_ROWS];
-    UNROLL for (int row = 0; row < rows; row++) { low[row] = load(bias); high[row] = load(bias + LANES); }
+    vec sums[8][VECTORS];
+    UNROLL for (int row = 0; row < rows; row++)
+        UNROLL for (int part = 0; part < VECTORS; part++) sums[row][part] = load(bias + part * LANES);
     for (size_t input = 0; input < inputs; input++, weights += BLOCK) {
         UNROLL for (size_t line = 0; line < BLOCK * sizeof(weight); line += 64)
             __builtin_prefetch((const char *)weights + PREFETCH_BYTES + line);
-        vec first = load_weights(weights), second = load_weights(weights + LANES);
-        UNROLL for (int row = 0; row < rows; row++) {
-            float value = x[row * inputs + input];
-            low[row] += first * value;
-            high[row] += second * value;
+        UNROLL for (int part = 0; part < VECTORS; part++) {
+            vec column = load_weights(weights + part * LANES);
+            UNROLL for (int row = 0; row < rows; row++) sums[row][part] += column * x[row * inputs + input];
         }
     }
-    UNROLL for (int row = 0; row < rows; row++) {
-        store(y + row * outputs, low[row]);
-        store(y + row * outputs + LANES, high[row]);
-    }
+    UNROLL for (int row = 0; row < rows; row++)
+        UNROLL for (int part = 0; part < VECTORS; part++) store(y + row * outputs + part * LANES, sums[row][part]);
 }
 
 /* y (rows, outputs) = x (rows, inputs) times the weights, plus bias; outputs is a multiple of BLOCK. */
@@ -113,7 +123,7 @@ void product(const weight *weights, const float *bias, const float *x, float *y,
         for (int64_t row = 0; row < rows; row += MAX_ROWS) {
             const float *from = x + row * inputs;
             float *to = y + row * outputs + first;
-            switch (rows - row) {
+            switch (rows - row < MAX_ROWS ? rows - row : MAX_ROWS) {
             case 1: block_product(1, block, bias + first, from, inputs, to, outputs); break;
             case 2: block_product(2, block, bias + first, from, inputs, to, outputs); break;
             case 3: block_product(3, block, bias + first, from, inputs, to, outputs); break;
@@ -148,7 +158,7 @@ static void add_and_norm(float *x, const float *added, const float *gain, const 
     }
 }
 
-/* One query of one head over `count` keys and values (count, size); scores has room for count + LANES. */
+/* One query of one head over `count` keys and values (count, size); scores has room for count + LANES numbers. */
 static void attend(const float *query, const weight *keys, const weight *values, int64_t count, int64_t size,
                    float *scores, float *mixed) {
     float factor = 1.0f / __builtin_sqrtf((float)size), largest = -3.0e38f;
