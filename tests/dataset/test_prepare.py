@@ -10,12 +10,14 @@ import numpy as np
 import pytest
 import torch
 
+from spatialfoley import weights
 from spatialfoley.cli import run
 from spatialfoley.codecs.tiny import token_to_ratio
 from spatialfoley.dataset.clip_encoding import ClipEncoder, turned_right
 from spatialfoley.dataset.clip_tensors import ClipArrays, ClipTensors
 from spatialfoley.dataset.manifest import read_clip_manifest
 from spatialfoley.dataset.prepare import Prepared, prepare_clips
+from spatialfoley.generators.visage.config import VisageConfig
 from spatialfoley.media.audio import write_audio
 from spatialfoley.media.frame_writer import write_frames
 from spatialfoley.media.video import Video
@@ -191,6 +193,21 @@ def test_mono_for_pre_training(tmp_path: Path) -> None:
     clips = ClipTensors(done.folders["train"])
     assert clips.arrays["codes"].shape == (1, 1, 250, 3)
     assert clips.arrays["embedding"].shape == (1, 1, 20, 16)
+
+
+def test_the_published_encoders_need_no_generator(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("SPATIALFOLEY_HOME", "HF_HOME", "HF_HUB_CACHE"):
+        monkeypatch.setenv(name, str(tmp_path / "home"))
+    with pytest.raises(ValueError, match="is not on this machine; 'spatialfoley models fetch"):
+        load_encoders("visage", "cpu")
+    folder = write_published_model(tmp_path / "visage")
+    weights.import_folder("dac_44khz", folder / "dac")
+    weights.import_folder("clip-vit-b-32", folder / "clip")
+    encoder = clip_encoder(Path("visage"))
+    assert encoder.config == VisageConfig()
+    assert (encoder.video_frames, encoder.codec_frames, encoder.clip_s) == (20, 430, 5.0)
+    with pytest.raises(ValueError, match=r"but the model wants .*; use the files of one model"):
+        encoder.refuse_misfit()
 
 
 def test_a_codec_of_fields_takes_no_mono(camera_model: Path, tmp_path: Path) -> None:
