@@ -18,6 +18,7 @@ from torch import Tensor
 from torch.nn import functional
 from transformers import DacConfig, DacModel
 
+from spatialfoley.codecs.weight_norm import fold_weight_norm
 from spatialfoley.weights import compare_keys, load_state_dict
 
 _SNAKES_AND_CONVOLUTIONS = ("snake1", "conv1", "snake2", "conv2")
@@ -161,22 +162,9 @@ class DacCodec:
 
 def convert_original(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Weights of the original layout under the `transformers` keys, weight norm multiplied out."""
-    plain: dict[str, Tensor] = {}
-    for key, value in state.items():
-        key = key.replace("parametrizations.weight.original0", "weight_g")
-        plain[key.replace("parametrizations.weight.original1", "weight_v")] = value
+    plain = fold_weight_norm(state)
     blocks = _block_count(plain)
-    converted: dict[str, Tensor] = {}
-    for key, value in plain.items():
-        if key.endswith(".weight_g"):
-            continue
-        if key.endswith(".weight_v"):
-            gain = plain[key.removesuffix("v") + "g"]
-            # Over all dimensions but the first, also for transposed convolutions.
-            norm = value.flatten(1).norm(dim=1).view(-1, *[1] * (value.ndim - 1))
-            key, value = key.removesuffix("_v"), value * (gain / norm)
-        converted[_converted_key(key, blocks)] = value
-    return converted
+    return {_converted_key(key, blocks): value for key, value in plain.items()}
 
 
 _CONFIG_NAMES = (
