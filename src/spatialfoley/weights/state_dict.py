@@ -13,8 +13,8 @@ if TYPE_CHECKING:
 _INDEXES = ("model.safetensors.index.json", "pytorch_model.bin.index.json")
 _SINGLES = ("model.safetensors", "pytorch_model.bin")
 _SUFFIXES = (".safetensors", ".bin", ".pth", ".pt", ".ckpt")
-# Trainers wrap the tensors: Lightning and DAC use the first name, others the rest.
-_WRAPPERS = ("state_dict", "model", "weights")
+# Trainers wrap the tensors: Lightning and DAC use the first name, vocoders the last, others the rest.
+_WRAPPERS = ("state_dict", "model", "weights", "generator")
 
 
 def weight_files(path: str | Path) -> list[Path]:
