@@ -204,8 +204,8 @@ class _Snake(nn.Module):
 class _Upsample(nn.Module):
     """Twice the rate by a 12-tap low-pass.
 
-    Each output sample meets only every other tap: six for the even, six for the odd samples. Both phases run
-    as one 7-tap convolution with two outputs, which is what the published transposed convolution amounts to.
+    Each output sample meets only every other tap: six for the even, six for the odd samples. The two phases
+    are what the published transposed convolution amounts to, without its products with zero.
     """
 
     filter: Tensor
@@ -215,11 +215,12 @@ class _Upsample(nn.Module):
         self.register_buffer("filter", _low_pass_filter().clone()[None, None])
 
     def forward(self, hidden: Tensor) -> Tensor:
-        batch, channels, steps = hidden.shape
-        taps = 2.0 * self.filter[0, 0].flip(0)
-        phases = torch.stack([functional.pad(taps[0::2], (0, 1)), functional.pad(taps[1::2], (1, 0))])
-        padded = functional.pad(hidden, (3, 3), mode="replicate").flatten(0, 1)[:, None]
-        return functional.conv1d(padded, phases[:, None]).mT.reshape(batch, channels, 2 * steps)
+        channels = hidden.shape[1]
+        taps = 2.0 * self.filter.flip(-1).expand(channels, -1, -1)
+        padded = functional.pad(hidden, (3, 3), mode="replicate")
+        even = functional.conv1d(padded[..., :-1], taps[..., 0::2], groups=channels)
+        odd = functional.conv1d(padded[..., 1:], taps[..., 1::2], groups=channels)
+        return torch.stack([even, odd], dim=-1).flatten(2)
 
 
 class _Downsample(nn.Module):
@@ -230,10 +231,11 @@ class _Downsample(nn.Module):
         self.lowpass = _LowPass()
 
     def forward(self, hidden: Tensor) -> Tensor:
-        batch, channels = hidden.shape[:2]
+        channels = hidden.shape[1]
         padded = functional.pad(hidden, (_FILTER_TAPS // 2 - 1, _FILTER_TAPS // 2), mode="replicate")
-        halved = functional.conv1d(padded.flatten(0, 1)[:, None], self.lowpass.filter, stride=2)
-        return halved.view(batch, channels, -1)
+        # Channel by channel (depthwise): on a CPU several times faster than the channels as a batch.
+        taps = self.lowpass.filter.expand(channels, -1, -1)
+        return functional.conv1d(padded, taps, stride=2, groups=channels)
 
 
 class _LowPass(nn.Module):
