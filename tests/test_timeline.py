@@ -63,3 +63,23 @@ def test_codec_frames_cover_the_samples_and_no_more(samples, hop):
 def test_wrong_lengths_are_named(call, message):
     with pytest.raises(ValueError, match=message):
         call()
+
+
+@pytest.mark.parametrize(
+    ("duration_s", "rate_hz", "hop", "expected"),
+    [(8.0, 44100, 512, 345), (8.0, 16000, 256, 250), (0.0, 16000, 256, 0)],
+)
+def test_latent_frames_of_the_published_networks(duration_s, rate_hz, hop, expected):
+    assert timeline.latent_frames(duration_s, rate_hz, hop, 2) == expected
+
+
+@pytest.mark.parametrize(("frames", "expected"), [(200, 24), (16, 1), (23, 1), (24, 2), (15, 0), (0, 0)])
+def test_segments_overlap_by_half(frames, expected):
+    assert timeline.segment_count(frames, 16, 8) == expected
+
+
+def test_latents_and_segments_refuse_nonsense():
+    with pytest.raises(ValueError, match="hop_samples 0 and mel_frames 2 must be at least 1"):
+        timeline.latent_frames(8.0, 44100, 0, 2)
+    with pytest.raises(ValueError, match="segment_frames 16 and step_frames 0 must be at least 1"):
+        timeline.segment_count(200, 16, 0)

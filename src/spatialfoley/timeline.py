@@ -59,6 +59,26 @@ def decoder_rows(frames: int) -> int:
     return 2 * frames + 1
 
 
+def latent_frames(duration_s: float, rate_hz: float, hop_samples: int, mel_frames: int) -> int:
+    """Latent frames that cover a duration, each of `mel_frames` mel frames of `hop_samples` (ceiling).
+
+    The published model makes ``ceil(8 * 44100 / 512 / 2) = 345`` of eight seconds.
+    """
+    _check_duration(duration_s)
+    _check_rate("rate_hz", rate_hz)
+    if hop_samples <= 0 or mel_frames <= 0:
+        raise ValueError(f"hop_samples {hop_samples} and mel_frames {mel_frames} must be at least 1")
+    return math.ceil(duration_s * rate_hz / hop_samples / mel_frames)
+
+
+def segment_count(frames: int, segment_frames: int, step_frames: int) -> int:
+    """Full segments of `segment_frames` video frames, one beginning every `step_frames`; 0 if none fits."""
+    _check_count("frames", frames)
+    if segment_frames <= 0 or step_frames <= 0:
+        raise ValueError(f"segment_frames {segment_frames} and step_frames {step_frames} must be at least 1")
+    return max(0, (frames - segment_frames) // step_frames + 1)
+
+
 def window_bounds(samples: int, window_samples: int) -> list[tuple[int, int]]:
     """Bounds (start, stop) of consecutive full windows; an incomplete last window is dropped."""
     _check_count("samples", samples)

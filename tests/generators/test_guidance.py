@@ -4,7 +4,14 @@ import torch
 from spatialfoley.generators.guidance import Guidance, mix_branches
 
 FULL, VISUAL, DIRECTION, NEITHER = 7.0, 5.0, 3.0, 2.0
-PREDICTIONS = {"full": FULL, "visual only": VISUAL, "direction only": DIRECTION, "neither": NEITHER}
+TEXT = 4.0
+PREDICTIONS = {
+    "full": FULL,
+    "visual only": VISUAL,
+    "direction only": DIRECTION,
+    "text only": TEXT,
+    "neither": NEITHER,
+}
 
 
 def mixed(guidance: Guidance) -> float:
@@ -20,8 +27,11 @@ def mixed(guidance: Guidance) -> float:
         (Guidance.visual(2.0), FULL + 2.0 * (FULL - DIRECTION)),
         (Guidance.directional(3.0), FULL + 3.0 * (FULL - VISUAL)),
         (Guidance.dual(2.5, 1.5), FULL + 2.5 * (VISUAL - NEITHER) + 1.5 * (DIRECTION - NEITHER)),
+        (Guidance.of_strength(4.5), 4.5 * FULL - 3.5 * NEITHER),
+        (Guidance.of_strength(0.5), FULL),
+        (Guidance.video_and_text(2.0, 1.5), FULL + 2.0 * (FULL - TEXT) + 1.5 * (FULL - VISUAL)),
     ],
-    ids=["none", "combined", "visual", "directional", "dual"],
+    ids=["none", "combined", "visual", "directional", "dual", "strength", "no strength", "video and text"],
 )
 def test_formulas(guidance: Guidance, expected: float) -> None:
     assert mixed(guidance) == pytest.approx(expected)
@@ -29,7 +39,15 @@ def test_formulas(guidance: Guidance, expected: float) -> None:
 
 
 @pytest.mark.parametrize(
-    "guidance", [Guidance.combined(0), Guidance.visual(0), Guidance.directional(0), Guidance.dual(0, 0)]
+    "guidance",
+    [
+        Guidance.combined(0),
+        Guidance.visual(0),
+        Guidance.directional(0),
+        Guidance.dual(0, 0),
+        Guidance.of_strength(1),
+        Guidance.video_and_text(0, 0),
+    ],
 )
 def test_scale_zero_costs_one_branch(guidance: Guidance) -> None:
     assert [branch.name for branch in guidance.branches] == ["full"]
@@ -42,6 +60,13 @@ def test_branches_know_what_their_names_say() -> None:
         "visual only": (True, False),
         "direction only": (False, True),
         "neither": (False, False),
+    }
+    assert {
+        branch.name: (branch.visual, branch.text) for branch in Guidance.video_and_text(1, 1).branches
+    } == {
+        "full": (True, True),
+        "visual only": (True, False),
+        "text only": (False, True),
     }
 
 

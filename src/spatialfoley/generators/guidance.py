@@ -22,12 +22,14 @@ class Branch:
         weight: Its part of the sum.
         visual: Whether it knows the frames and their energy maps.
         direction: Whether it knows where the camera looks.
+        text: Whether it knows the text. A generator passes over what it has no input for.
     """
 
     name: str
     weight: float
     visual: bool
     direction: bool
+    text: bool = False
 
 
 @dataclass(frozen=True)
@@ -96,6 +98,26 @@ class Guidance:
             neither=-(visual_scale + direction_scale),
         )
 
+    @classmethod
+    def of_strength(cls, strength: float) -> Guidance:
+        """All conditions against none, on the scale of MMAudio: strength full + (1 - strength) neither.
+
+        A strength up to 1 is no guidance, as published.
+        """
+        _check_scale("strength", strength)
+        return cls.combined(strength - 1.0) if strength > 1 else cls.none()
+
+    @classmethod
+    def video_and_text(cls, video_scale: float, text_scale: float) -> Guidance:
+        """Separate scales.
+
+        full + video_scale (full - text only) + text_scale (full - visual only).
+        """
+        _check_scale("video_scale", video_scale)
+        _check_scale("text_scale", text_scale)
+        full = 1.0 + video_scale + text_scale
+        return _guidance("video and text", full=full, visual=-text_scale, text=-video_scale)
+
     def mix(self, predictions: Tensor) -> Tensor:
         """Weighted sum of the predictions (branches, ...) -> (...)."""
         return mix_branches(predictions, self.weights)
@@ -118,12 +140,19 @@ def mix_branches(predictions: Tensor, weights: tuple[float, ...]) -> Tensor:
 
 
 def _guidance(
-    name: str, *, full: float, visual: float = 0.0, direction: float = 0.0, neither: float = 0.0
+    name: str,
+    *,
+    full: float,
+    visual: float = 0.0,
+    direction: float = 0.0,
+    text: float = 0.0,
+    neither: float = 0.0,
 ) -> Guidance:
     branches = (
-        Branch("full", full, visual=True, direction=True),
+        Branch("full", full, visual=True, direction=True, text=True),
         Branch("visual only", visual, visual=True, direction=False),
         Branch("direction only", direction, visual=False, direction=True),
+        Branch("text only", text, visual=False, direction=False, text=True),
         Branch("neither", neither, visual=False, direction=False),
     )
     return Guidance(name, tuple(branch for branch in branches if branch.weight != 0.0))

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Protocol
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from spatialfoley.generators.guidance import mix_branches
+from spatialfoley.generators.noise import clip_generators
 from spatialfoley.generators.visage.stepper import StepFunction
 from spatialfoley.generators.visage.token_layout import TokenLayout
 
@@ -88,15 +88,8 @@ class SeededNoise:
         Raises:
             ValueError: If a number is negative or there is no clip.
         """
-        if seed < 0 or not clip_indices or min(clip_indices) < 0:
-            raise ValueError(
-                f"seed {seed} and clip_indices {list(clip_indices)} must be at least 0, one or more"
-            )
         self._device = device
-        self._generators = [
-            torch.Generator().manual_seed(int(np.random.SeedSequence((seed, index)).generate_state(1)[0]))
-            for index in clip_indices
-        ]
+        self._generators = clip_generators(seed, clip_indices)
 
     def draw(self, active: int, vocabulary: int) -> Tensor:
         """Noise (B, active, vocabulary) of the next row."""
