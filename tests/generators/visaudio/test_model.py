@@ -11,7 +11,7 @@ from spatialfoley.generators.visaudio.backbone import MMAudioNetwork
 from spatialfoley.generators.visaudio.blocks import Streams
 from spatialfoley.generators.visaudio.checkpoint import start_from_mmaudio
 from spatialfoley.generators.visaudio.conditions import ClipFeatures, FlowConditions, join_conditions
-from spatialfoley.generators.visaudio.config import MMAudioConfig, VisaudioConfig
+from spatialfoley.generators.visaudio.config import MMAudioConfig, SequenceLengths, VisaudioConfig
 from spatialfoley.generators.visaudio.model import VisaudioNetwork
 from tests.generators.visaudio.networks import (
     LENGTHS,
@@ -173,6 +173,21 @@ def test_joined_conditions_are_a_batch() -> None:
     torch.testing.assert_close(both[2:], network(x, t, null), atol=1e-5, rtol=0)
 
 
+@torch.no_grad()
+def test_one_network_serves_clips_of_any_length() -> None:
+    """The null conditions of other lengths join those of the clip, and a single video frame will do."""
+    network = random_visaudio()
+    features = random_features(network.config, batch=1)
+    for latent, frames, sync in ((31, 6, 16), (4, 1, 8)):
+        short = replace(features, clip=features.clip[:, :frames], sync=features.sync[:, :sync])
+        full = network.prepare(replace(short, patches=short.patches[:, :frames]), latent)  # type: ignore[index]
+        both = join_conditions([full, network.null_conditions(SequenceLengths(latent, frames, sync))])
+        x = torch.randn(2, 2, latent, 5, generator=torch.Generator().manual_seed(0))
+        velocity = network(x, torch.full((2,), 0.5), both)
+        assert velocity.shape == x.shape
+        assert velocity.isfinite().all()
+
+
 def test_size_of_the_published_network() -> None:
     with torch.device("meta"):
         assert stored_numbers(VisaudioNetwork(VisaudioConfig())) == 1_509_850_784
@@ -204,6 +219,12 @@ def test_wrong_shapes_are_refused() -> None:
         ValueError, match=r"negative_text has shape \(2, 7, 13\), but must be \(2, tokens, 14\)"
     ):
         network.null_conditions(LENGTHS, features.text[..., :13])
+    with pytest.raises(ValueError, match="negative_text has 6 tokens, but must have 7, padding included"):
+        network.null_conditions(LENGTHS, features.text[:, :6])
+    with pytest.raises(ValueError, match="text has 6 tokens, but must have 7"):
+        network.prepare(replace(features, text=features.text[:, :6]), LENGTHS.latent)
+    with pytest.raises(ValueError, match=r"different numbers of .*: \[\(22, 6, 7\), \(23, 6, 7\)\]"):
+        join_conditions([conditions, network.prepare(features, 22)])
     with pytest.raises(ValueError, match="latent_frames is 0, but must be at least 1"):
         network.prepare(features, 0)
     with pytest.raises(ValueError, match=r"x has shape \(2, 1, 23, 5\), but must be \(clips, 2 channels"):

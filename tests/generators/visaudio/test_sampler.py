@@ -113,6 +113,13 @@ def test_guidance_of_a_constant_field() -> None:
     assert float(end) == pytest.approx(7.0 + 2.0 * (7.0 - 3.0) + 0.5 * (7.0 - 5.0))
 
 
+def test_the_defaults_are_the_published_ones() -> None:
+    field = Counted()
+    end = generate_latents(field, torch.zeros(1))
+    assert [names for _, names in field.asked] == [("full", "neither")] * 25
+    assert float(end) == pytest.approx(4.5 * 7.0 - 3.5 * 2.0, rel=1e-5)
+
+
 def test_guidance_in_an_interval_costs_one_branch_elsewhere() -> None:
     field = Counted()
     settings = FlowSettings(steps=4, guidance_start=0.25, guidance_end=0.5)

@@ -103,10 +103,12 @@ class FlowTrunk(nn.Module):
             sync=self.empty_sync_feat.expand(1, lengths.sync, -1),
             text=self.empty_string_feat[None],
         )
+        # Of this class even for ViSAudio, which makes its spatial part from a single frame.
         null = FlowTrunk.prepare(self, features, lengths.latent)
         if negative_text is None:
             return null
         _check_tokens("negative_text", negative_text, len(negative_text), self.sizes.text_dim)
+        self._check_text("negative_text", negative_text)
         tokens, pooled = self._text_conditions(negative_text.to(self.empty_string_feat))
         return replace(null.expand(len(tokens)), text_tokens=tokens, text_pooled=pooled)
 
@@ -151,10 +153,17 @@ class FlowTrunk(nn.Module):
             raise ValueError(f"latent_frames is {latent_frames}, but must be at least 1")
         for name, width in (("clip", sizes.clip_dim), ("sync", sizes.sync_dim), ("text", sizes.text_dim)):
             _check_tokens(name, getattr(features, name), batch, width)
+        self._check_text("text", features.text)
         if features.sync.shape[1] % sizes.sync_segment_tokens:
             raise ValueError(
                 f"sync has {features.sync.shape[1]} tokens, but must have a multiple of "
                 f"{sizes.sync_segment_tokens}: give whole segments"
+            )
+
+    def _check_text(self, name: str, text: Tensor) -> None:
+        if text.shape[1] != self.sizes.text_tokens:
+            raise ValueError(
+                f"{name} has {text.shape[1]} tokens, but must have {self.sizes.text_tokens}, padding included"
             )
 
 

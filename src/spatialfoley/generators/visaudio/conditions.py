@@ -89,13 +89,18 @@ def join_conditions(parts: Sequence[FlowConditions]) -> FlowConditions:
     """One batch of all parts, in order.
 
     Raises:
-        ValueError: If only some of them have spatial features.
+        ValueError: If only some of them have spatial features, or they are of clips of different lengths.
     """
     if len({part.spatial is None for part in parts}) > 1:
         raise ValueError(
             "some conditions have spatial features and some have none; prepare all with one network"
         )
 
+    lengths = {(part.latent_frames, part.clip_tokens.shape[1], part.text_tokens.shape[1]) for part in parts}
+    if len(lengths) > 1:
+        raise ValueError(
+            f"conditions have different numbers of (latent frames, frames, words): {sorted(lengths)}"
+        )
     names = [entry.name for entry in fields(FlowConditions) if getattr(parts[0], entry.name) is not None]
     joined: dict[str, Any] = {name: torch.cat([getattr(part, name) for part in parts]) for name in names}
     return FlowConditions(**joined)

@@ -29,7 +29,7 @@ FlowFunction = Callable[[Tensor, Tensor, FlowConditions], Tensor]
 
 @dataclass(frozen=True)
 class FlowSettings:
-    """How the flow is followed; the defaults (with a guidance of strength 4.5) are MMAudio's (A18).
+    """How the flow is followed; the defaults are MMAudio's (A18), as is `PUBLISHED_GUIDANCE`.
 
     Attributes:
         steps: Steps from noise to sound.
@@ -65,16 +65,23 @@ class FlowSettings:
             )
 
     def times(self) -> Tensor:
-        """Flow times (steps + 1,), float32, from 0 (noise) to 1 (sound)."""
+        """Flow times (steps + 1,), float32, from 0 (noise) to 1 (sound).
+
+        They stay on the CPU: asking a GPU for the time at every step would make it wait.
+        """
         even = torch.linspace(0, 1, self.steps + 1)
         return even if self.shift == 1 else even / (even + self.shift * (1 - even))
+
+
+PUBLISHED_SETTINGS = FlowSettings()
+PUBLISHED_GUIDANCE = Guidance.of_strength(4.5)
 
 
 def generate_latents(
     velocity: BranchVelocity,
     noise: Tensor,
-    guidance: Guidance,
-    settings: FlowSettings,
+    guidance: Guidance = PUBLISHED_GUIDANCE,
+    settings: FlowSettings = PUBLISHED_SETTINGS,
     on_step: Callable[[int, int], None] | None = None,
 ) -> Tensor:
     """Follow the guided flow from noise to latents.
@@ -90,7 +97,7 @@ def generate_latents(
         Latents (B, ...), normalised as the network's are.
     """
     guided = guided_velocity(velocity, guidance, settings.guidance_start, settings.guidance_end)
-    return integrate(guided, noise, settings.times().to(noise.device), settings.solver, on_step)
+    return integrate(guided, noise, settings.times(), settings.solver, on_step)
 
 
 def guided_velocity(
@@ -118,8 +125,9 @@ def integrate(
     Args:
         velocity: The field.
         x: Value at the first time.
-        times: Ascending, float32, (steps + 1,).
-        solver: See `FlowSettings`. "adams" begins with a step of Euler's.
+        times: Ascending, float32, (steps + 1,), on the CPU.
+        solver: See `FlowSettings`. "adams" begins with a step of Euler's; where guidance begins or ends, its
+            memory of the last velocity is of the other field, and that one step is of first order.
         on_step: Called after each step with its number (from 1) and the number of steps.
 
     Returns:
@@ -169,7 +177,7 @@ def branch_velocity(
             copies = conditions.batch // len(x)
             # repeat, not expand: a convolution wants one contiguous batch
             state = x.repeat(copies, *[1] * (x.ndim - 1)) if copies > 1 else x
-            outputs.append(flow(state, t.float().expand(len(state)), conditions))
+            outputs.append(flow(state, t.to(x.device, torch.float32).expand(len(state)), conditions))
         return torch.cat(outputs).unflatten(0, (len(branches), len(x)))
 
     return velocities
