@@ -200,3 +200,14 @@ def test_wrong_arguments_are_refused() -> None:
         SamplingSettings(spatial_top_k=0)
     with pytest.raises(ValueError, match="seed -1 and clip_indices"):
         SeededNoise(-1, [0])
+
+
+def test_expected_ratios_take_the_mean_of_the_first_level_of_y_z_x_and_of_nothing_else() -> None:
+    logits = torch.full((VOCABULARY,), -50.0)
+    logits[[2, 8]] = torch.log(torch.tensor([0.5, 0.5]))
+    settings = SamplingSettings(temperature=0.0, expected_ratios=True)
+    codes = sample_rows(flat(logits, rows=11, batch=1), LAYOUT, 5, ALONE, settings, None)
+    first_levels = [3, 6, 9]
+    assert (codes[..., first_levels] == 5).all(), "half 2, half 8"
+    others = [k for k in range(12) if k not in first_levels]
+    assert (codes[..., others] == 2).all(), "the likeliest token, the lower one of two"

@@ -25,12 +25,16 @@ class SamplingSettings:
         temperature: Logits are divided by it; 0 takes the likeliest token.
         spatial_temperature: Temperature of the codebooks of Y, Z, X; None for the same.
         spatial_top_k: `top_k` of the codebooks of Y, Z, X; None for the same.
+        expected_ratios: Whether the first level of Y, Z, X is taken at its expected value. Only for codecs whose
+            first level is a scale (the tiny codec's ratio to W): where the network is unsure of the direction
+            the field then becomes wider instead of jumping about.
     """
 
     top_k: int = 256
     temperature: float = 1.0
     spatial_temperature: float | None = None
     spatial_top_k: int | None = None
+    expected_ratios: bool = False
 
     def __post_init__(self) -> None:
         """Check the ranges.
@@ -167,9 +171,13 @@ def sample_rows(
         drawn = None if greedy or noise is None else noise.draw(count, vocabulary)
         if rows is None:
             rows = torch.full((row_count, batch, layout.codebooks), layout.pad_id, device=logits.device)
-        active, w_count = _placement(layout.active_codebooks(row_index, row_count - 1), layout, logits.device)
+        codebooks = layout.active_codebooks(row_index, row_count - 1)
+        active, w_count = _placement(codebooks, layout, logits.device)
+        chosen = _choose(logits, w_count, settings, drawn)
+        if settings.expected_ratios and row_index % 2 and layout.channels > 1:
+            chosen[:, w_count:] = expected_tokens(logits[:, w_count:])
         previous = rows[row_index]
-        previous[:, active] = _choose(logits, w_count, settings, drawn)
+        previous[:, active] = chosen
         if on_row is not None:
             on_row(row_index + 1, row_count)
     assert rows is not None
@@ -214,6 +222,12 @@ def draw_tokens(logits: Tensor, temperature: float, top_k: int, noise: Tensor | 
         kth_largest = logits.kthvalue(vocabulary - top_k + 1, dim=-1, keepdim=True).values
         logits = logits.masked_fill(logits < kth_largest, -torch.inf)
     return (torch.softmax(logits, dim=-1) / noise).argmax(dim=-1)
+
+
+def expected_tokens(logits: Tensor) -> Tensor:
+    """Tokens (B, active) nearest to the mean of the distributions (B, active, V), tokens taken as a scale."""
+    scale = torch.arange(logits.shape[-1], device=logits.device, dtype=logits.dtype)
+    return (torch.softmax(logits, dim=-1) @ scale).round().long()
 
 
 def _choose(logits: Tensor, w_count: int, settings: SamplingSettings, noise: Tensor | None) -> Tensor:
