@@ -28,7 +28,7 @@ def demo(
     The silent clip and its true sound field are in the folder "world" beside the results.
     """
     from spatialfoley.pipeline.batch import Job
-    from spatialfoley.pipeline.loading import load_pipeline
+    from spatialfoley.pipeline.loading import load_field_pipeline
     from spatialfoley.pipeline.model_folder import EMBEDDED_MODEL
     from spatialfoley.pipeline.products import require_writable
     from spatialfoley.pipeline.requests import Request, fulfil
@@ -37,7 +37,7 @@ def demo(
 
     request = Request(seed=seed)
     require_writable(out)
-    pipe = load_pipeline(model or EMBEDDED_MODEL, device=device)
+    pipe = load_field_pipeline(model or EMBEDDED_MODEL, device=device)
     warn(f"{pipe.describe()['model']}: licence {pipe.describe()['licence']}")
     scene = make_scene(seed, "in_view", "static")
     source = write_clip(scene, out / "world", "scene").video

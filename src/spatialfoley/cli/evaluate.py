@@ -77,12 +77,12 @@ def evaluate_world(
 ) -> None:
     """Run the world suite with a model and print the headline figures."""
     from spatialfoley.evaluation.world_suite import run_world_suite
-    from spatialfoley.pipeline.loading import load_pipeline
+    from spatialfoley.pipeline.loading import load_field_pipeline
     from spatialfoley.pipeline.model_folder import EMBEDDED_MODEL
     from spatialfoley.pipeline.products import require_writable
 
     require_writable(out)
-    pipe = load_pipeline(model or EMBEDDED_MODEL, device=device, dtype=dtype)
+    pipe = load_field_pipeline(model or EMBEDDED_MODEL, device=device, dtype=dtype)
     description = pipe.describe()
     warn(f"{description['model']}: licence {description['licence']}")
     with progress_bar("scoring") as report:

@@ -1,5 +1,6 @@
 """``spatialfoley generate``: silent videos to ambisonics, binaural sound and videos that can be watched."""
 
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -9,8 +10,6 @@ from spatialfoley.cli.reporting import one_sentence, progress_bar, say, warn
 
 if TYPE_CHECKING:
     from spatialfoley.pipeline.requests import Request
-
-OUTPUTS = "foa,binaural,video,energy"
 
 
 def generate(
@@ -40,7 +39,26 @@ def generate(
         float | None, typer.Option(help="Length in seconds. Default: to the end of the picture.")
     ] = None,
     out: Annotated[Path, typer.Option(help="Folder for the results.")] = Path("spatialfoley-out"),
-    outputs: Annotated[str, typer.Option(help="Which files to write, with commas between.")] = OUTPUTS,
+    outputs: Annotated[
+        str | None,
+        typer.Option(
+            help="Which files to write, with commas between: foa, binaural, video, energy; binaural, video of "
+            "visaudio; mono, dual-mono, video of mmaudio. Default: all that the model makes."
+        ),
+    ] = None,
+    text: Annotated[str, typer.Option(help="What shall be heard, in words. mmaudio and visaudio only.")] = "",
+    negative_text: Annotated[
+        str, typer.Option(help="What shall not be heard. mmaudio and visaudio only.")
+    ] = "",
+    steps: Annotated[
+        int | None, typer.Option(help="Steps from noise to sound. mmaudio and visaudio only. Default: 25.")
+    ] = None,
+    guidance: Annotated[
+        float | None,
+        typer.Option(
+            help="How much picture and text are stressed, 1 for not. mmaudio and visaudio only. Default: 4.5."
+        ),
+    ] = None,
     panorama: Annotated[
         bool | None,
         typer.Option(
@@ -65,6 +83,7 @@ def generate(
 
     For street.mp4 it writes street.foa.wav (AmbiX), street.binaural.wav, street.mp4 (the same picture with
     binaural sound), street.energy.mp4 (the sound painted over the picture) and street.json (how it was made).
+    ViSAudio makes binaural sound and MMAudio one channel, without the other files.
     Finished videos are skipped when the same command runs again.
     """
     from spatialfoley.pipeline.requests import Request
@@ -77,11 +96,17 @@ def generate(
         guidance_direction=guidance_direction,
         start_s=start_s,
         duration_s=duration_s,
-        outputs=tuple(part.strip() for part in outputs.split(",") if part.strip()),
+        outputs=None
+        if outputs is None
+        else tuple(part.strip() for part in outputs.split(",") if part.strip()),
         panorama=panorama,
         fov_deg=fov_deg,
         rate_hz=rate_hz,
         top_k=top_k,
+        text=text,
+        negative_text=negative_text,
+        steps=steps,
+        guidance=guidance,
     )
     done, failed = run_request(request, videos, out, model, device, dtype)
     if failed:
@@ -99,7 +124,7 @@ def run_request(
     from spatialfoley.pipeline.loading import load_pipeline
     from spatialfoley.pipeline.model_folder import choose_model
     from spatialfoley.pipeline.products import require_writable
-    from spatialfoley.pipeline.requests import fulfil, is_fulfilled, look_at
+    from spatialfoley.pipeline.requests import fulfil, is_fulfilled, look_at, settled
 
     sources = collect_videos(videos, out)
     if len(sources) == 1:
@@ -112,6 +137,7 @@ def run_request(
     pipe = load_pipeline(name, device=device, dtype=dtype)
     description = pipe.describe()
     warn(f"{description['model']}: licence {description['licence']}")
+    request = settled(request, pipe)
     failures, skipped = [], 0
     with progress_bar("") as report:
         for number, job in enumerate(jobs):
@@ -126,7 +152,9 @@ def run_request(
                 report(label, (number + part) / len(jobs))
 
             try:
-                files = fulfil(request, job, out, pipe, within)
+                with warnings.catch_warnings():
+                    warnings.showwarning = lambda message, *_, **__: warn(f"warning: {one_sentence(message)}")
+                    files = fulfil(request, job, out, pipe, within)
             except (ValueError, OSError, RuntimeError, MemoryError) as problem:
                 if len(jobs) == 1:
                     raise

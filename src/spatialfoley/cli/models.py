@@ -12,6 +12,9 @@ if TYPE_CHECKING:
 
 app = typer.Typer(help="List, describe, fetch and import model weights.", no_args_is_help=True)
 
+FLOW_FOLDERS = ("mmaudio", "visaudio")
+"""Folders that hold several models, or a model with its parts."""
+
 NAME = Annotated[str, typer.Argument(metavar="NAME", help="As 'spatialfoley models list' gives it.")]
 
 
@@ -19,6 +22,10 @@ def how_to_get(model: "ModelInfo") -> str:
     """The command that brings a model onto this machine."""
     if model.place == "embedded":
         return "it is part of the package, install spatialfoley again"
+    if model.place == "unpublished":
+        return "no weights are published"
+    if model.place == "family":
+        return f"spatialfoley models import {model.name} FOLDER, or fetch its models"
     return f"spatialfoley models fetch {model.name}"
 
 
@@ -55,6 +62,8 @@ def describe(name: NAME) -> None:
             screen.print(f"a copy that you have: spatialfoley models import {name} FOLDER")
         return
     screen.print(f"folder: {folder}")
+    if model.place == "family":
+        return
     screen.print(f"SHA-256 of the weights: {weights.sha256_of(folder, weights.home() / 'hashes.json')}")
 
 
@@ -80,4 +89,11 @@ def take(
 
     screen = console()
     screen.print(weights.licence_line(name))
+    if name in FLOW_FOLDERS and path.is_dir():
+        from spatialfoley.pipeline.flow_loading import import_flow_folder
+
+        for line in import_flow_folder(name, path, link):
+            screen.print(line)
+        screen.print(f"{name}: {weights.locate(name)}")
+        return
     screen.print(f"{name}: {weights.import_folder(name, path, lambda root: check_weights(name, root), link)}")

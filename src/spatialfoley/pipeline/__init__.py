@@ -1,7 +1,16 @@
-"""The whole chain: video in, sound field out."""
+"""The whole chain: video in, sound out."""
 
 from spatialfoley.pipeline.chain import Pipeline
 from spatialfoley.pipeline.clip import ClipConditions, ClipTokens, Generation
-from spatialfoley.pipeline.loading import load_pipeline
+from spatialfoley.pipeline.flow_chain import FlowPipeline
+from spatialfoley.pipeline.loading import load_field_pipeline, load_pipeline
 
-__all__ = ["ClipConditions", "ClipTokens", "Generation", "Pipeline", "load_pipeline"]
+__all__ = [
+    "ClipConditions",
+    "ClipTokens",
+    "FlowPipeline",
+    "Generation",
+    "Pipeline",
+    "load_field_pipeline",
+    "load_pipeline",
+]

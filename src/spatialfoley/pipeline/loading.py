@@ -20,7 +20,10 @@ from spatialfoley.generators.visage.kernels import Kernel
 from spatialfoley.generators.visage.sampler import SamplingSettings
 from spatialfoley.pipeline.chain import Pipeline
 from spatialfoley.pipeline.clip import Codec, Defaults, Features
+from spatialfoley.pipeline.flow_chain import FlowPipeline
+from spatialfoley.pipeline.flow_folder import find_flow_model
 from spatialfoley.pipeline.model_folder import (
+    EMBEDDED_MODEL,
     MANIFEST_FILE,
     PUBLISHED_MODEL,
     Manifest,
@@ -33,12 +36,12 @@ from spatialfoley.pipeline.model_folder import (
 _HALF_DTYPES = {"float16": torch.float16, "bfloat16": torch.bfloat16}
 
 
-def load_pipeline(name: str | Path, device: str = "auto", dtype: str = "auto") -> Pipeline:
-    """Load everything that turns a video into a sound field.
+def load_pipeline(name: str | Path, device: str = "auto", dtype: str = "auto") -> Pipeline | FlowPipeline:
+    """Load everything that turns a video into sound.
 
     Args:
-        name: "tiny-visage" (in the package), "visage" (its weights have to be on this machine), a model folder
-            or a hub id whose files are on this machine.
+        name: "tiny-visage" (in the package); "visage", "mmaudio_small_16k" to "mmaudio_large_44k_v2" or "visaudio"
+            (their weights have to be on this machine); a model folder; or a hub id whose files are on this machine.
         device: "auto" (cuda, then mps, then cpu), or a torch device.
         dtype: "auto" and "float32" compute exactly; "fast" takes 16-bit weights where that is quick; "float16",
             "bfloat16" and "int8" as named.
@@ -48,6 +51,12 @@ def load_pipeline(name: str | Path, device: str = "auto", dtype: str = "auto") -
             fit, or the device or dtype is not available.
     """
     place = choose_device(device)
+    flow = find_flow_model(name)
+    if flow is not None:
+        from spatialfoley.pipeline.flow_loading import load_flow_pipeline  # transformers is slow to import
+
+        with _one_sentence(flow.generator):
+            return load_flow_pipeline(flow, place, dtype)
     folder = find_model(name)
     manifest = read_manifest(folder, str(name))
     parts = part_folders(manifest, folder)
@@ -71,6 +80,21 @@ def load_pipeline(name: str | Path, device: str = "auto", dtype: str = "auto") -
         place,
         kernel,
     )
+
+
+def load_field_pipeline(name: str | Path, device: str = "auto", dtype: str = "auto") -> Pipeline:
+    """As ``load_pipeline``, for what needs a sound field.
+
+    Raises:
+        ValueError: also if the model makes none.
+    """
+    pipe = load_pipeline(name, device, dtype)
+    if isinstance(pipe, FlowPipeline):
+        raise ValueError(
+            f"{name} makes {pipe.layout} sound, but a sound field is needed here; "
+            f"give a model such as {EMBEDDED_MODEL}"
+        )
+    return pipe
 
 
 @dataclass(frozen=True)
@@ -103,6 +127,10 @@ def load_encoders(name: str | Path, device: str = "auto") -> Encoders:
         ValueError: as ``load_pipeline``.
     """
     place = choose_device(device)
+    if find_flow_model(name) is not None:
+        raise ValueError(
+            f"{name} has no codec of tokens; give visage, {EMBEDDED_MODEL} or a folder of their kind"
+        )
     untrained = (
         str(name) == PUBLISHED_MODEL and not Path(name).is_dir() and not weights.locate(PUBLISHED_MODEL)
     )
@@ -199,6 +227,11 @@ def check_weights(name: str, path: Path) -> None:
         ValueError: if the weights do not fit; missing and unexpected keys are listed.
     """
     kind, cpu = weights.info(name).kind, torch.device("cpu")
+    if weights.info(name).family != "visage":
+        from spatialfoley.pipeline.flow_loading import check_part  # transformers is slow to import
+
+        check_part(name, path)
+        return
     manifest = Manifest(name, "clip", "dac", "", {})
     if kind == "generator":
         load_visage(path)

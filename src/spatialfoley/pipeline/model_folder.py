@@ -73,13 +73,13 @@ def find_model(name: str | Path) -> Path:
     folder = Path(name).expanduser()
     if folder.is_dir():
         return folder
-    names = {model.name: model.name for model in weights.list_models() if model.kind == "generator"}
-    names |= {model.address: model.name for model in weights.list_models() if model.kind == "generator"}
+    generators = [model for model in weights.list_models() if model.kind == "generator"]
+    names = {key: model.name for model in generators for key in (model.name, model.address)}
     if str(name) in names:
         return _on_this_machine(names[str(name)])
     if re.fullmatch(r"[\w.-]+/[\w.-]+", str(name)) and not folder.parent.is_dir():
         return _from_hub(str(name))
-    known = ", ".join(sorted(set(names.values())))
+    known = ", ".join(model.name for model in generators)
     raise ValueError(
         f"model is {str(name)!r}, no folder and no known name; give {known}, a model folder or a hub id"
     )

@@ -30,7 +30,13 @@ from spatialfoley.spatial.signal import SpatialAudio
 from spatialfoley.spatial.trajectory import CameraTrajectory
 
 SUFFIXES = {"foa": ".foa.wav", "binaural": ".binaural.wav", "video": ".mp4", "energy": ".energy.mp4"}
-"""What follows the clip's name, for each kind of output."""
+"""What follows the clip's name, for each kind of output of a sound field."""
+
+EAR_SUFFIXES = {"binaural": ".binaural.wav", "video": ".mp4"}
+MONO_SUFFIXES = {"mono": ".mono.wav", "dual-mono": ".dual-mono.wav", "video": ".mp4"}
+"""The same for models of two ears and of one channel; dual mono is that channel in both ears, and says so."""
+
+_ALL_SUFFIXES = SUFFIXES | EAR_SUFFIXES | MONO_SUFFIXES
 
 CONVENTION = {
     "foa": f"{AMBIX_COMMENT}: +x front, +y left, +z up, world axes",
@@ -46,17 +52,17 @@ def check_outputs(outputs: Sequence[str]) -> tuple[str, ...]:
     Raises:
         ValueError: if a kind is unknown or none is asked.
     """
-    unknown = [kind for kind in outputs if kind not in SUFFIXES]
+    unknown = [kind for kind in outputs if kind not in _ALL_SUFFIXES]
     if unknown or not outputs:
         raise ValueError(
-            f"outputs is {','.join(outputs) or 'empty'}; give one or more of {','.join(SUFFIXES)}"
+            f"outputs is {','.join(outputs) or 'empty'}; give one or more of {','.join(_ALL_SUFFIXES)}"
         )
-    return tuple(kind for kind in SUFFIXES if kind in outputs)
+    return tuple(kind for kind in _ALL_SUFFIXES if kind in outputs)
 
 
 def product_names(name: str, outputs: Sequence[str]) -> dict[str, str]:
     """File name of each kind of output of a clip."""
-    return {kind: name + SUFFIXES[kind] for kind in check_outputs(outputs)}
+    return {kind: name + _ALL_SUFFIXES[kind] for kind in check_outputs(outputs)}
 
 
 @dataclass(frozen=True)
@@ -105,7 +111,7 @@ def write_products(
     out, name = products.out, products.name
     names = product_names(name, products.outputs)
     refuse_replacing(video.path, out, [*names.values(), sidecar_path(out, name).name])
-    with _all_or_none(out, name) as workshop:
+    with all_or_none(out, name) as workshop:
         heard = listen_from(foa, camera)
         ears, ears_gain_db = within_full_scale(render_binaural(heard))
         for done, (kind, file_name) in enumerate(list(names.items())):
@@ -119,12 +125,13 @@ def write_products(
             else:
                 write_energy_video(target, video, heard, ears, products.panorama, products.fov_deg)
             report((done + 1) / len(names))
-    content = {
-        **sidecar,
-        "binaural_gain_db": round(ears_gain_db, 3),
-        "convention": CONVENTION,
-        "files": names,
-    }
+    measured = {"binaural_gain_db": round(ears_gain_db, 3), "convention": CONVENTION}
+    return finish_set(out, name, names, {**sidecar, **measured})
+
+
+def finish_set(out: Path, name: str, names: Mapping[str, str], sidecar: Mapping[str, Any]) -> dict[str, Path]:
+    """Write the sidecar of a set of files that is complete; returns all paths, with the "sidecar"."""
+    content = {**sidecar, "files": names}
     with atomic_path(sidecar_path(out, name)) as partial:
         partial.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
     return {
@@ -155,7 +162,7 @@ def require_writable(out: Path) -> None:
 
 
 @contextmanager
-def _all_or_none(out: Path, name: str) -> Iterator[Path]:
+def all_or_none(out: Path, name: str) -> Iterator[Path]:
     """A hidden folder beside the results; its files move into ``out`` only when all of them are there."""
     require_writable(out)
     for left_behind in out.glob(f".{glob.escape(name)}.*.partial"):  # by a run that was killed

@@ -10,6 +10,8 @@ from spatialfoley.media.view import VIEW_FOV_DEG, is_panorama
 from spatialfoley.pipeline.batch import Job, input_identity, is_done, sidecar_path
 from spatialfoley.pipeline.chain import Pipeline
 from spatialfoley.pipeline.clip import Camera, GenerationSettings, Report
+from spatialfoley.pipeline.flow_chain import FlowPipeline
+from spatialfoley.pipeline.flow_requests import flow_outputs, fulfil_flow
 from spatialfoley.pipeline.products import (
     SUFFIXES,
     ProductSet,
@@ -26,6 +28,8 @@ _SAMPLING_SHARE = 0.9
 """Part of the time that sampling takes; the rest is writing files."""
 
 _RATES_HZ = (8_000, 192_000)
+_OF_FIELD_MODELS = ("azimuth_deg", "elevation_deg", "guidance_visual", "guidance_direction", "top_k")
+_OF_FLOW_MODELS = ("text", "negative_text", "steps", "guidance")
 
 
 @dataclass(frozen=True)
@@ -40,11 +44,15 @@ class Request:
         guidance_direction: from 0, or None for the model's way.
         start_s: start in the video.
         duration_s: length; None to the end.
-        outputs: kinds of file.
+        outputs: kinds of file; None for all that the model makes.
         panorama: whether the picture is equirectangular; None asks its shape.
         fov_deg: what the middle square of a flat picture covers; places the paint of the energy video.
         rate_hz: sample rate of the sound; None for the model's.
         top_k: tokens are drawn from the k likeliest; None for the model's way.
+        text: what shall be heard, for models that read; may be empty.
+        negative_text: what shall not be heard, for the same models.
+        steps: of the flow, for the same models; None for the model's way.
+        guidance: strength of picture and text together, for the same models; None for the model's way.
 
     Raises:
         ValueError: if a value is out of range.
@@ -57,11 +65,15 @@ class Request:
     guidance_direction: float | None = None
     start_s: float = 0.0
     duration_s: float | None = None
-    outputs: tuple[str, ...] = tuple(SUFFIXES)
+    outputs: tuple[str, ...] | None = None
     panorama: bool | None = None
     fov_deg: float = VIEW_FOV_DEG
     rate_hz: int | None = None
     top_k: int | None = None
+    text: str = ""
+    negative_text: str = ""
+    steps: int | None = None
+    guidance: float | None = None
 
     def __post_init__(self) -> None:
         Direction(self.azimuth_deg, self.elevation_deg)
@@ -81,7 +93,14 @@ class Request:
             raise ValueError(f"rate_hz is {self.rate_hz}; give {_RATES_HZ[0]} to {_RATES_HZ[1]}")
         if self.top_k is not None and self.top_k < 1:
             raise ValueError(f"top_k is {self.top_k}; give a whole number from 1")
-        object.__setattr__(self, "outputs", check_outputs(self.outputs))
+        if self.steps is not None and not 1 <= self.steps <= 1000:
+            raise ValueError(f"steps is {self.steps}; give a whole number from 1 to 1000, usually 5 to 50")
+        if self.guidance is not None and not 0 <= self.guidance <= 100:
+            raise ValueError(
+                f"guidance is {self.guidance}; give a number from 0 to 100, usually 1 (none) to 8"
+            )
+        if self.outputs is not None:
+            object.__setattr__(self, "outputs", check_outputs(self.outputs))
 
     @property
     def camera(self) -> Direction:
@@ -96,13 +115,39 @@ def look_at(source: Path, request: Request, out: Path) -> Video:
         MediaError: if the file is no usable video or an output would replace it.
     """
     video = read_video(source, request.start_s, request.duration_s)
-    names = product_names(source.stem, request.outputs)
+    names = product_names(source.stem, request.outputs or tuple(SUFFIXES))
     refuse_replacing(source, out, [*names.values(), sidecar_path(out, source.stem).name])
     return video
 
 
-def is_fulfilled(request: Request, job: Job, out: Path, pipe: Pipeline) -> bool:
+def settled(request: Request, pipe: Pipeline | FlowPipeline) -> Request:
+    """The request with the outputs that the model makes.
+
+    Raises:
+        ValueError: if it asks for what the model does not have.
+    """
+    name, flow = pipe.describe()["model"], isinstance(pipe, FlowPipeline)
+    makes = f"{pipe.layout} sound at the camera" if isinstance(pipe, FlowPipeline) else "a sound field"
+    for option in _OF_FIELD_MODELS if flow else _OF_FLOW_MODELS:
+        value = getattr(request, option)
+        if value not in (None, "") and (value or not option.endswith("_deg")):
+            other = "makes sound fields, such as visage" if flow else "reads text, such as mmaudio_small_16k"
+            raise ValueError(
+                f"{option} is {value!r}, but {name} makes {makes} and has no such setting; leave it out, or "
+                f"take a model that {other}"
+            )
+    possible = tuple(flow_outputs(pipe) if isinstance(pipe, FlowPipeline) else SUFFIXES)
+    outputs = request.outputs or possible
+    if not set(outputs) <= set(possible):
+        raise ValueError(
+            f"outputs is {','.join(outputs)}, but {name} makes {makes}; give one or more of {','.join(possible)}"
+        )
+    return replace(request, outputs=outputs)
+
+
+def is_fulfilled(request: Request, job: Job, out: Path, pipe: Pipeline | FlowPipeline) -> bool:
     """Tell whether an earlier run made this video for the same request with the same weights."""
+    request = settled(request, pipe)
     try:
         return is_done(out, job.name, _record(request, job, pipe))
     except OSError:
@@ -113,7 +158,7 @@ def fulfil(
     request: Request,
     job: Job,
     out: Path,
-    pipe: Pipeline,
+    pipe: Pipeline | FlowPipeline,
     report: Report = lambda fraction: None,
     camera: Camera | None = None,
 ) -> dict[str, Path]:
@@ -129,7 +174,14 @@ def fulfil(
 
     Returns:
         Path of each kind of output, and of the "sidecar".
+
+    Raises:
+        ValueError: if the model does not have what is asked for, or the video cannot be used.
     """
+    request = settled(request, pipe)
+    assert request.outputs is not None
+    if isinstance(pipe, FlowPipeline):
+        return fulfil_flow(request, job, out, pipe, _record(request, job, pipe), report)
     video = read_video(job.source, request.start_s, request.duration_s)
     panorama = is_panorama(video) if request.panorama is None else request.panorama
     sampling = pipe.defaults.sampling
@@ -176,7 +228,7 @@ def _weights(guidance: Guidance) -> dict[str, float]:
     return {branch.name: branch.weight for branch in guidance.branches}
 
 
-def _record(request: Request, job: Job, pipe: Pipeline) -> dict[str, Any]:
+def _record(request: Request, job: Job, pipe: Pipeline | FlowPipeline) -> dict[str, Any]:
     description = pipe.describe()
     made_with = {key: description[key] for key in ("model", "weights_sha256", "kernel")}
     return {**input_identity(job.source), **asdict(request), **made_with}

@@ -7,11 +7,12 @@ from spatialfoley.weights.errors import WeightsError
 from spatialfoley.weights.hashes import sha256_of
 from spatialfoley.weights.registry import ModelInfo, info, licence_line, list_models
 from spatialfoley.weights.state_dict import compare_keys, load_state_dict, weight_files
-from spatialfoley.weights.store import fetch, home, import_folder, locate
+from spatialfoley.weights.store import add_to_folder, fetch, home, import_folder, locate
 
 __all__ = [
     "ModelInfo",
     "WeightsError",
+    "add_to_folder",
     "compare_keys",
     "fetch",
     "home",

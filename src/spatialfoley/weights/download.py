@@ -10,7 +10,8 @@ from spatialfoley.weights.registry import ModelInfo
 
 _BLOCK_BYTES = 1 << 20
 _TIMEOUT_S = 30
-_PATTERNS = ["*.json", "*.safetensors", "*.bin", "*.pth", "*.ckpt", "*.txt", "*.md", "LICENSE*"]
+_SMALL_PATTERNS = ["*.json", "*.txt", "*.md", "LICENSE*"]
+_WEIGHT_PATTERNS = ["*.safetensors", "*.bin", "*.pth", "*.ckpt"]
 
 
 def download_hub(model: ModelInfo, folder: Path) -> None:
@@ -27,12 +28,15 @@ def download_hub(model: ModelInfo, folder: Path) -> None:
         entry = HfApi(endpoint=endpoint).model_info(model.address, timeout=_TIMEOUT_S)
         names = [sibling.rfilename for sibling in entry.siblings or []]
         # Many repositories keep the same weights twice; safetensors are enough.
-        doubled = ["*.bin", "*.pth", "*.ckpt"] if any(n.endswith(".safetensors") for n in names) else []
+        twice = model.file is None and any(name.endswith(".safetensors") for name in names)
+        doubled = ["*.bin", "*.pth", "*.ckpt"] if twice else []
         snapshot_download(
             model.address,
             endpoint=endpoint,
             local_dir=folder,
-            allow_patterns=_PATTERNS,
+            allow_patterns=[model.file, *_SMALL_PATTERNS]
+            if model.file
+            else [*_WEIGHT_PATTERNS, *_SMALL_PATTERNS],
             ignore_patterns=[*doubled, "*.msgpack", "*.h5", "*.ot"],
         )
     except Exception as error:  # the client raises a dozen kinds for "not reachable"

@@ -6,7 +6,8 @@ from typing import Literal
 from spatialfoley.weights.errors import WeightsError
 
 Kind = Literal["generator", "codec", "features"]
-Place = Literal["embedded", "hub"]
+Place = Literal["embedded", "hub", "family", "unpublished"]
+Family = Literal["visage", "mmaudio", "visaudio"]
 
 
 @dataclass(frozen=True)
@@ -16,7 +17,8 @@ class ModelInfo:
     Attributes:
         name: the name used on the command line.
         kind: what the network does.
-        place: "embedded" in the package, or on the model "hub".
+        place: "embedded" in the package; on the model "hub"; a "family", the folder that holds several models
+            as they were published together; or "unpublished": only a user's own weights exist.
         address: folder under `embedded/`, or hub id "owner/name".
         files: files that must be there besides the weights.
         licence: of the weights, in words.
@@ -25,6 +27,9 @@ class ModelInfo:
         size_bytes: of all files, None when not known.
         sha256: of the weights file, None when not published.
         notes: what a user should know.
+        family: what it belongs to.
+        file: path of its weights in a hub repository that holds more than these.
+        family_path: path of its weights in the folder of the family.
     """
 
     name: str
@@ -38,11 +43,38 @@ class ModelInfo:
     size_bytes: int | None = None
     sha256: str | None = None
     notes: str = ""
+    family: Family = "visage"
+    file: str | None = None
+    family_path: str | None = None
 
     @property
     def web_page(self) -> str | None:
         """Where a person can download the files by hand."""
-        return None if self.place == "embedded" else f"https://huggingface.co/{self.address}"
+        absent = self.place in ("embedded", "unpublished")
+        return None if absent else f"https://huggingface.co/{self.address}"
+
+
+_MMAUDIO_HUB = "hkchengrex/MMAudio"
+_MMAUDIO_LICENCE = "CC-BY-NC-4.0"
+
+
+def _mmaudio(
+    name: str, kind: Kind, file: str, notes: str, licence: str = _MMAUDIO_LICENCE, free: bool = False
+) -> ModelInfo:
+    """A file of the hub repository that holds the whole family."""
+    return ModelInfo(
+        name=name,
+        kind=kind,
+        place="hub",
+        address=_MMAUDIO_HUB,
+        files=(),
+        licence=licence,
+        commercial_use="yes" if free else "no",
+        notes=notes,
+        family="mmaudio",
+        file=file,
+        family_path=file,
+    )
 
 
 _DAC_RELEASES = "https://github.com/descriptinc/descript-audio-codec/releases/download"
@@ -102,6 +134,104 @@ _MODELS = (
         commercial_use="yes",
         notes="The image encoder that ViSAGe sees through.",
     ),
+    ModelInfo(
+        name="mmaudio",
+        kind="generator",
+        place="family",
+        address=_MMAUDIO_HUB,
+        files=(),
+        licence=_MMAUDIO_LICENCE,
+        commercial_use="no",
+        notes="The family's folder as published (weights/, ext_weights/, and where you have them the folders of "
+        "CLIP and of the 44.1 kHz vocoder): `models import mmaudio FOLDER` takes what it holds.",
+        family="mmaudio",
+    ),
+    *(
+        _mmaudio(
+            f"mmaudio_{size}",
+            "generator",
+            f"weights/mmaudio_{size}.pth",
+            f"MMAudio {size}: video and text to mono sound. It also needs {parts}, synchformer and "
+            "clip-dfn5b-h14.",
+        )
+        for size, parts in (
+            ("small_16k", "mmaudio-vae-16k, bigvgan-16k"),
+            ("small_44k", "mmaudio-vae-44k, bigvgan-v2-44k"),
+            ("medium_44k", "mmaudio-vae-44k, bigvgan-v2-44k"),
+            ("large_44k", "mmaudio-vae-44k, bigvgan-v2-44k"),
+            ("large_44k_v2", "mmaudio-vae-44k, bigvgan-v2-44k"),
+        )
+    ),
+    ModelInfo(
+        name="visaudio",
+        kind="generator",
+        place="unpublished",
+        address="",
+        files=("config.json",),
+        licence="none: its authors published no weights",
+        commercial_use="unknown",
+        notes="ViSAudio, video and text to binaural sound. No weights are published; a folder that this project "
+        "trained (config.json, model.safetensors) can be imported. It also needs mmaudio-vae-44k, "
+        "bigvgan-v2-44k, synchformer, clip-dfn5b-h14 and pe-spatial-l14.",
+        family="visaudio",
+    ),
+    _mmaudio("mmaudio-vae-16k", "codec", "ext_weights/v1-16.pth", "Mel autoencoder of the 16 kHz models."),
+    _mmaudio("mmaudio-vae-44k", "codec", "ext_weights/v1-44.pth", "Mel autoencoder of the 44.1 kHz models."),
+    _mmaudio(
+        "bigvgan-16k",
+        "codec",
+        "ext_weights/best_netG.pt",
+        "Vocoder of the 16 kHz models (network: BigVGAN, MIT).",
+        f"{_MMAUDIO_LICENCE}, as the repository it lies in",
+    ),
+    ModelInfo(
+        name="bigvgan-v2-44k",
+        kind="codec",
+        place="hub",
+        address="nvidia/bigvgan_v2_44khz_128band_512x",
+        files=("config.json",),
+        licence="MIT",
+        commercial_use="yes",
+        notes="Vocoder of the 44.1 kHz models.",
+        family="mmaudio",
+        file="bigvgan_generator.pt",
+        family_path="bigvgan_v2_44khz_128band_512x/bigvgan_generator.pt",
+    ),
+    _mmaudio(
+        "synchformer",
+        "features",
+        "ext_weights/synchformer_state_dict.pth",
+        "The encoder of motion that tells MMAudio when things happen.",
+        "MIT",
+        free=True,
+    ),
+    ModelInfo(
+        name="clip-dfn5b-h14",
+        kind="features",
+        place="hub",
+        address="apple/DFN5B-CLIP-ViT-H-14-378",
+        files=(),
+        licence="Apple Machine Learning Research Model Licence (apple-amlr)",
+        commercial_use="no",
+        notes="The encoder of frames and texts of MMAudio. Texts need its vocabulary: tokenizer.json, or "
+        "vocab.json and merges.txt.",
+        family="mmaudio",
+        file="open_clip_pytorch_model.bin",
+        family_path="DFN5B-CLIP-ViT-H-14-378/open_clip_pytorch_model.bin",
+    ),
+    ModelInfo(
+        name="pe-spatial-l14",
+        kind="features",
+        place="hub",
+        address="facebook/PE-Spatial-L14-448",
+        files=(),
+        licence="Apache-2.0",
+        commercial_use="yes",
+        notes="The encoder that tells ViSAudio what is where in the picture.",
+        family="visaudio",
+        file="PE-Spatial-L14-448.pt",
+        family_path="ext_weights/PE-Spatial-L14-448.pt",
+    ),
 )
 
 
@@ -131,5 +261,7 @@ def licence_line(name: str) -> str:
         "no": "no commercial use",
         "unknown": "ask the authors before any commercial use",
     }[model.commercial_use]
-    source = "part of this package" if model.place == "embedded" else model.web_page
+    source = {"embedded": "part of this package", "unpublished": "not published"}.get(
+        model.place, model.web_page
+    )
     return f"{model.name} ({source}): licence {model.licence}; {use}"

@@ -10,10 +10,14 @@ from pathlib import Path
 from spatialfoley.weights.download import download_hub, download_url
 from spatialfoley.weights.errors import WeightsError
 from spatialfoley.weights.hashes import sha256_of
-from spatialfoley.weights.registry import ModelInfo, info
+from spatialfoley.weights.registry import ModelInfo, info, list_models
 from spatialfoley.weights.state_dict import load_state_dict, weight_files
 
 Verify = Callable[[Path], None]
+
+FAMILY_FOLDER = "mmaudio"
+_SHARED_FOLDERS = ("weights", "ext_weights")
+"""Sub-folders of a family that hold the files of several models, and no settings."""
 
 
 def home() -> Path:
@@ -31,7 +35,8 @@ def home() -> Path:
 def locate(name: str) -> Path | None:
     """Return the checkpoint folder of a known model on this machine, or None; never uses the network.
 
-    Looked at in turn: the package, our own folder, the cache of the hub's client.
+    Looked at in turn: the package, our own folder, that of its family, the cache of the hub's client. Of a
+    repository that holds more than this model the weights file is returned; its settings lie beside it.
 
     Raises:
         WeightsError: unknown name.
@@ -40,9 +45,13 @@ def locate(name: str) -> Path | None:
     if model.place == "embedded":
         embedded = Path(__file__).parent.parent / "embedded" / model.address
         return embedded if embedded.is_dir() and any(embedded.iterdir()) else None
-    for folder in (home() / "models" / name, _hub_cache(model)):
-        if folder is not None and folder.is_dir():
-            roots = _complete_folders(folder, model)
+    if model.place == "family":
+        folder = home() / "models" / name
+        return folder if folder.is_dir() and any(folder.iterdir()) else None
+    own = home() / "models" / name
+    for place in (own, _in_family(model), _hub_cache(model)):
+        if place is not None and place.is_dir():
+            roots = _complete_folders(place, model, any_name=place == own)
             if len(roots) == 1:
                 return roots[0]
     return None
@@ -62,6 +71,7 @@ def fetch(name: str) -> Path:
     model = info(name)
     if model.place == "embedded":
         raise WeightsError(f"{name} is missing from this installation; install spatialfoley again")
+    refuse_unfetchable(model)
     target = _writable_models_folder() / name
     partial = target.with_name(f".{name}.partial")
     partial.mkdir(exist_ok=True)
@@ -78,6 +88,20 @@ def fetch(name: str) -> Path:
         raise WeightsError(f"{name} arrived with another SHA-256 than published; fetch it again")
     _replace(partial, target)
     return target / root.relative_to(partial)
+
+
+def refuse_unfetchable(model: ModelInfo) -> None:
+    """Raise WeightsError for what no address holds."""
+    if model.place == "unpublished":
+        raise WeightsError(
+            f"no weights of {model.name} are published; train it, and `spatialfoley models import {model.name} "
+            "FOLDER` takes the result"
+        )
+    if model.place == "family":
+        members = [m.name for m in list_models() if m.family == model.family and m.file is not None]
+        raise WeightsError(
+            f"{model.name} is a family of models; fetch its members, each by its name: {', '.join(members)}"
+        )
 
 
 def import_folder(name: str, folder: str | Path, verify: Verify | None = None, link: bool = False) -> Path:
@@ -112,7 +136,7 @@ def import_folder(name: str, folder: str | Path, verify: Verify | None = None, l
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir()
     try:
-        for file in _files_of(root):
+        for file in _files_of(root, beside=source.is_dir()):
             _take(file, partial / file.name, link)
         _replace(partial, target)
     except OSError as error:
@@ -124,11 +148,45 @@ def import_folder(name: str, folder: str | Path, verify: Verify | None = None, l
     return target
 
 
-def _files_of(root: Path) -> list[Path]:
-    if root.is_file():
+def add_to_folder(name: str, file: Path, path: str, link: bool = False) -> Path:
+    """Put a checked file, with the settings beside it, into the folder of a family or of a model with parts.
+
+    Args:
+        name: of the family or the model.
+        file: the weights.
+        path: where they belong in that folder.
+        link: link instead of copying.
+
+    Returns:
+        Where the file is now.
+
+    Raises:
+        WeightsError: the folder cannot be written.
+    """
+    target = _writable_models_folder() / name / path
+    small = _files_of(file, beside=len(Path(path).parts) > 1 and Path(path).parts[0] not in _SHARED_FOLDERS)
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        for source in small:
+            final = target if source == file else target.parent / source.name
+            partial = final.with_name(f".{final.name}.partial")
+            partial.unlink(missing_ok=True)
+            _take(source, partial, link)
+            os.replace(partial, final)  # noqa: PTH105 - replaces an existing file on every platform
+    except OSError as error:
+        raise WeightsError(
+            f"cannot copy {file} to {target} ({error.strerror}); free space or use link"
+        ) from error
+    return target
+
+
+def _files_of(root: Path, beside: bool = True) -> list[Path]:
+    """Weights and what describes them: of a folder, or of a file and, if asked, of the folder it lies in."""
+    if root.is_file() and not beside:
         return [root]
+    folder = root.parent if root.is_file() else root
     small = [
-        file for file in root.iterdir() if file.suffix in (".json", ".txt", ".md") or "LICENSE" in file.name
+        file for file in folder.iterdir() if file.suffix in (".json", ".txt", ".md") or "LICENSE" in file.name
     ]
     return sorted({*small, *weight_files(root)})
 
@@ -158,6 +216,10 @@ def _problem(folder: Path, model: ModelInfo) -> str | None:
         return str(error)
     if model.url is not None and len(files) == 1 and files[0].suffix == ".pth":
         return None  # the original file carries its settings inside
+    return _problem_of_settings(folder, model)
+
+
+def _problem_of_settings(folder: Path, model: ModelInfo) -> str | None:
     for name in model.files:
         file = folder / name
         if not file.is_file():
@@ -170,7 +232,14 @@ def _problem(folder: Path, model: ModelInfo) -> str | None:
     return None
 
 
-def _complete_folders(folder: Path, model: ModelInfo) -> list[Path]:
+def _complete_folders(folder: Path, model: ModelInfo, any_name: bool = True) -> list[Path]:
+    if model.file is not None:
+        named = [folder / model.file, folder / Path(model.file).name]
+        named += [file.with_suffix(".safetensors") for file in named]
+        found = [file for file in named if file.is_file() and not _problem_of_settings(file.parent, model)]
+        # What was imported by itself may have any name; elsewhere it would be another model of the family.
+        alone = any_name and _problem(folder, model) is None
+        return found[:1] or ([folder] if alone else [])
     if _problem(folder, model) is None:
         return [folder]
     inner = sorted(child for child in folder.iterdir() if child.is_dir() and not child.name.startswith("."))
@@ -188,6 +257,13 @@ def _only_complete(folder: Path, model: ModelInfo) -> Path:
         f"{folder} holds several checkpoints ({names}); choose one: "
         f"`spatialfoley models import {model.name} {complete[0]}`"
     )
+
+
+def _in_family(model: ModelInfo) -> Path | None:
+    """The folder of the family in which this model would lie."""
+    if model.family_path is None:
+        return None
+    return (home() / "models" / FAMILY_FOLDER / model.family_path).parent
 
 
 def _hub_cache(model: ModelInfo) -> Path | None:

@@ -1,0 +1,363 @@
+"""MMAudio and ViSAudio from video and text to sound, in the same numbered steps as ViSAGe's chain.
+
+1. encode: video → frames → features of every window; text → features.
+2. sample: features → conditions → latents, by following the guided flow from seeded noise.
+3. decode: latents → each channel by itself → one sound as long as the video, one gain for all channels.
+
+MMAudio makes one channel, ViSAudio two ears at the camera. The published models are trained on eight seconds;
+shorter clips are made at their own length, as published, longer ones in windows that overlap.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Literal
+
+import torch
+from torch import Tensor
+
+from spatialfoley import timeline
+from spatialfoley.codecs.mel_vae_codec import MelVaeCodec
+from spatialfoley.features.resize import crop_centre, squash
+from spatialfoley.generators.guidance import Guidance
+from spatialfoley.generators.visaudio.backbone import MMAudioNetwork
+from spatialfoley.generators.visaudio.conditions import ClipFeatures
+from spatialfoley.generators.visaudio.model import VisaudioNetwork
+from spatialfoley.generators.visaudio.sampler import (
+    PUBLISHED_GUIDANCE,
+    PUBLISHED_SETTINGS,
+    FlowSettings,
+    branch_velocity,
+    generate_latents,
+    seeded_noise,
+)
+from spatialfoley.media.audio import fit_length, resample
+from spatialfoley.media.video import Video
+from spatialfoley.pipeline.chain import FRAME_SLACK_S, WINDOW_OVERLAP_S, clip_seed
+from spatialfoley.pipeline.clip import Report
+from spatialfoley.pipeline.flow_frames import chosen_times_s, resized_frames
+from spatialfoley.pipeline.levels import within_full_scale
+from spatialfoley.pipeline.windows import WindowPlan, join_windows, plan_windows
+from spatialfoley.spatial.signal import SpatialAudio
+
+if TYPE_CHECKING:
+    from spatialfoley.features.clip_h14 import ClipH14Features
+    from spatialfoley.features.perception import PerceptionFeatures
+    from spatialfoley.features.synchformer import SynchformerFeatures
+
+WINDOW_S = 8.0
+"""What the published networks are trained on."""
+
+_ENCODING_SHARE, _SAMPLING_SHARE = 0.4, 0.5
+
+
+@dataclass(frozen=True)
+class FlowEncoders:
+    """The frozen encoders; `patches` only for ViSAudio with its spacetime module."""
+
+    clip: "ClipH14Features"
+    sync: "SynchformerFeatures"
+    patches: "PerceptionFeatures | None" = None
+
+
+@dataclass(frozen=True)
+class FlowClip:
+    """What one clip's sound is made from.
+
+    Attributes:
+        windows: features of each window, batch 1, on the CPU.
+        negative_text: features (1, W, d) of what shall not be heard; None for the empty text.
+        plan: the windows, in samples of the codec.
+        clip_id: name and start of the clip; part of its noise.
+        duration_s: length of the clip.
+    """
+
+    windows: tuple[ClipFeatures, ...]
+    negative_text: Tensor | None
+    plan: WindowPlan
+    clip_id: str
+    duration_s: float
+
+
+@dataclass(frozen=True)
+class FlowLatents:
+    """Latents (channels, L, d) of each window of a clip, as the codec wants them."""
+
+    latents: tuple[Tensor, ...]
+    plan: WindowPlan
+    duration_s: float
+
+
+@dataclass(frozen=True)
+class FlowRequest:
+    """What one sound depends on beside the picture and the model.
+
+    Attributes:
+        text: what shall be heard; may be empty.
+        negative_text: what shall not.
+        seed: any number from 0.
+        steps: of the flow; None for the published 25.
+        guidance: strength, 1 for none; None for the published 4.5.
+        rate_hz: of the result; None for the model's.
+        panorama: whether the picture is equirectangular; None asks its shape.
+    """
+
+    text: str = ""
+    negative_text: str = ""
+    seed: int = 0
+    steps: int | None = None
+    guidance: float | None = None
+    rate_hz: int | None = None
+    panorama: bool | None = None
+
+
+class FlowPipeline:
+    """Silent video and text to mono or binaural sound. Made by ``load_pipeline``."""
+
+    def __init__(
+        self,
+        network: MMAudioNetwork | VisaudioNetwork,
+        encoders: FlowEncoders,
+        codec: MelVaeCodec,
+        description: Mapping[str, Any],
+        device: torch.device | str = "cpu",
+    ) -> None:
+        """Join parts that fit together.
+
+        Args:
+            network: the generator, on the device, in evaluation mode.
+            encoders: of frames and texts.
+            codec: latents to sound.
+            description: what ``describe`` says of the model: name, licence, hashes of the weights.
+            device: where the generator computes.
+
+        Raises:
+            ValueError: if the sizes of two parts differ, or the channels are neither one nor two ears.
+        """
+        self.network, self.encoders, self.codec = network, encoders, codec
+        self.device = torch.device(device)
+        self._description = dict(description)
+        self.branches = network.config.branches if isinstance(network, VisaudioNetwork) else ("mono",)
+        if len(self.branches) != 1 and self.branches != ("left", "right"):
+            raise ValueError(
+                f"the network has the channels {', '.join(self.branches)}; this chain makes one channel, or left "
+                "and right"
+            )
+        self._refuse_misfits()
+
+    @property
+    def rate_hz(self) -> int:
+        """Sample rate of what the codec makes."""
+        return self.codec.rate_hz
+
+    @property
+    def layout(self) -> Literal["mono", "binaural"]:
+        """What the channels of the sound mean."""
+        return "mono" if len(self.branches) == 1 else "binaural"
+
+    def __call__(
+        self,
+        video: Video,
+        text: str = "",
+        negative_text: str = "",
+        seed: int = 0,
+        steps: int | None = None,
+        guidance: float | None = None,
+        rate_hz: int | None = None,
+    ) -> SpatialAudio:
+        """Make the sound of a silent video: steps 1 to 3.
+
+        Args:
+            video: from ``read_video`` or ``Video.from_frames``, at least as long as one Synchformer segment.
+            text: what shall be heard; may be empty.
+            negative_text: what shall not be heard.
+            seed: any number from 0; the same seed, clip and settings give the same sound.
+            steps: of the flow; None for the published 25.
+            guidance: strength, 1 for none; None for the published 4.5.
+            rate_hz: rate of the result; None for the codec's.
+
+        Returns:
+            layout "mono" or "binaural", ``round(video.duration_s * rate_hz)`` samples, within full scale.
+        """
+        request = FlowRequest(text, negative_text, seed, steps, guidance, rate_hz)
+        return self.generate(video, request)[0]
+
+    def generate(
+        self, video: Video, request: FlowRequest, report: Report = lambda fraction: None
+    ) -> tuple[SpatialAudio, float]:
+        """The same as calling the pipeline, with the gain in dB that was needed, telling the fraction done."""
+        clip = self.encode(
+            video,
+            request.text,
+            request.negative_text,
+            request.panorama,
+            lambda part: report(part * _ENCODING_SHARE),
+        )
+        latents = self.sample(
+            clip,
+            request.seed,
+            self.guidance(request.guidance),
+            self.settings(request.steps),
+            lambda part: report(_ENCODING_SHARE + part * _SAMPLING_SHARE),
+        )
+        return self.decode_measured(latents, request.rate_hz)
+
+    def guidance(self, strength: float | None) -> Guidance:
+        """The guidance of a strength on MMAudio's scale."""
+        return PUBLISHED_GUIDANCE if strength is None else Guidance.of_strength(strength)
+
+    def settings(self, steps: int | None) -> FlowSettings:
+        """How the flow is followed in some number of steps."""
+        return PUBLISHED_SETTINGS if steps is None else replace(PUBLISHED_SETTINGS, steps=steps)
+
+    def encode(
+        self,
+        video: Video,
+        text: str = "",
+        negative_text: str = "",
+        panorama: bool | None = None,
+        report: Report = lambda fraction: None,
+    ) -> FlowClip:
+        """Step 1: video and text to features, window by window.
+
+        Raises:
+            ValueError: if the video is shorter than one segment, or texts are given without a vocabulary.
+        """
+        samples = timeline.sample_count(video.duration_s, self.rate_hz)
+        plan = plan_windows(samples, self.rate_hz, WINDOW_S + FRAME_SLACK_S, WINDOW_OVERLAP_S)
+        self.network.sizes.lengths(min(plan.lengths) / self.rate_hz)  # refuses what is too short
+        frame_times_s = video.frame_times_s()
+        texts = self._text(text)
+        windows: list[ClipFeatures] = []
+        for start, length in zip(plan.starts, plan.lengths, strict=True):
+            window_s = (start / self.rate_hz, length / self.rate_hz)
+            windows.append(self._window(video, frame_times_s, window_s, texts, panorama))
+            report(len(windows) / len(plan.starts))
+        clip_id = f"{video.path.name if video.path else ''}@{video.start_s:.6f}"
+        negative = self._text(negative_text)
+        return FlowClip(tuple(windows), negative, plan, clip_id, video.duration_s)
+
+    @torch.inference_mode()
+    def sample(
+        self,
+        clip: FlowClip,
+        seed: int = 0,
+        guidance: Guidance = PUBLISHED_GUIDANCE,
+        settings: FlowSettings = PUBLISHED_SETTINGS,
+        report: Report = lambda fraction: None,
+    ) -> FlowLatents:
+        """Step 2: features to latents; each window has noise of its own, from the seed, the clip and its number."""
+        if seed < 0:
+            raise ValueError(f"seed is {seed}; give a whole number from 0")
+        noise_seed, count = clip_seed(seed, clip.clip_id), len(clip.windows)
+        made = []
+        for index, features in enumerate(clip.windows):
+            lengths = self.network.sizes.lengths(clip.plan.lengths[index] / self.rate_hz)
+            full = self.network.prepare(features.to(self.device), lengths.latent)
+            negative = None if clip.negative_text is None else clip.negative_text.to(self.device)
+            null = self.network.null_conditions(lengths, negative)
+
+            def on_step(step: int, steps: int, index: int = index) -> None:
+                report((index + step / steps) / count)
+
+            noise = self._noise(noise_seed, index, lengths.latent)
+            latents = generate_latents(
+                branch_velocity(self.network, full, null), noise, guidance, settings, on_step
+            )
+            latents = self.network.unnormalise(latents.float()).float()
+            made.append(latents[0].reshape(len(self.branches), *latents.shape[-2:]))
+        return FlowLatents(tuple(made), clip.plan, clip.duration_s)
+
+    def decode(self, latents: FlowLatents, rate_hz: int | None = None) -> SpatialAudio:
+        """Step 3: latents to sound, as long as the video, within full scale."""
+        return self.decode_measured(latents, rate_hz)[0]
+
+    def decode_measured(self, latents: FlowLatents, rate_hz: int | None = None) -> tuple[SpatialAudio, float]:
+        """Step 3, and the gain in dB (0 or below) that was needed: one for both ears, so that levels stay true."""
+        pieces = [
+            self.codec.decode(window[None])[0, :, :length].float().cpu().numpy()
+            for window, length in zip(latents.latents, latents.plan.lengths, strict=True)
+        ]
+        rate_hz = rate_hz or self.rate_hz
+        samples = resample(join_windows(latents.plan, pieces), self.rate_hz, rate_hz)
+        samples = fit_length(samples, timeline.sample_count(latents.duration_s, rate_hz))
+        return within_full_scale(SpatialAudio(samples, rate_hz, self.layout))
+
+    def describe(self) -> dict[str, Any]:
+        """What the sidecar says of the model: name, licence, weights, rate, channels, device and arithmetic."""
+        weight = self.network.clip_cond_proj.weight
+        return {
+            **self._description,
+            "rate_hz": self.rate_hz,
+            "layout": self.layout,
+            "device": str(self.device),
+            "kernel": str(weight.dtype).removeprefix("torch."),
+        }
+
+    def _window(
+        self,
+        video: Video,
+        frame_times_s: Any,
+        window_s: tuple[float, float],
+        text: Tensor | None,
+        panorama: bool | None,
+    ) -> ClipFeatures:
+        encoders, sizes = self.encoders, self.network.sizes
+        resizes = [lambda frames: _picture(squash(frames, encoders.clip.size_px))]
+        if (patch_encoder := encoders.patches) is not None:
+            resizes.append(lambda frames: _picture(squash(frames, patch_encoder.size_px, mode="bilinear")))
+        times_s = chosen_times_s(frame_times_s, *window_s, sizes.clip_rate_hz)
+        seen = resized_frames(video, times_s, resizes, panorama)
+        sync_times_s = chosen_times_s(frame_times_s, *window_s, sizes.sync_rate_hz)
+        moving = resized_frames(
+            video,
+            sync_times_s,
+            [lambda frames: _picture(crop_centre(frames, encoders.sync.size_px))],
+            panorama,
+        )
+        return ClipFeatures(
+            clip=encoders.clip(seen[0])[None].cpu(),
+            sync=encoders.sync(moving[0])[None].cpu(),
+            text=torch.zeros(1, sizes.text_tokens, sizes.text_dim) if text is None else text,
+            patches=None if patch_encoder is None else patch_encoder(seen[1])[None].cpu(),
+            text_dropped=torch.ones(1, dtype=torch.bool) if text is None else None,
+        )
+
+    def _text(self, text: str) -> Tensor | None:
+        """Features (1, W, d) of a text; None for the empty one, whose features the network has stored."""
+        return self.encoders.clip.text([text]).cpu() if text.strip() else None
+
+    def _noise(self, seed: int, window: int, frames: int) -> Tensor:
+        network = self.network
+        channels = network.sizes.latent_dim
+        if isinstance(network, VisaudioNetwork):
+            rule = network.config.branch_noise
+            return seeded_noise(seed, [window], frames, channels, len(self.branches), rule, self.device)
+        return seeded_noise(seed, [window], frames, channels, device=self.device)[:, 0]
+
+    def _refuse_misfits(self) -> None:
+        sizes, encoders = self.network.sizes, self.encoders
+        clip, sync = encoders.clip.model.config, encoders.sync.model.config
+        pairs = [
+            ("latent_dim", sizes.latent_dim, self.codec.latent_dim, "autoencoder"),
+            ("sample_rate_hz", sizes.sample_rate_hz, self.codec.rate_hz, "codec"),
+            ("clip_dim", sizes.clip_dim, clip.projection_dim, "CLIP"),
+            ("text_dim", sizes.text_dim, clip.text_config.hidden_size, "CLIP"),
+            ("text_tokens", sizes.text_tokens, encoders.clip.context_length, "CLIP"),
+            ("sync_dim", sizes.sync_dim, sync.width, "Synchformer"),
+            ("sync_segment_tokens", sizes.sync_segment_tokens, sync.segment_tokens, "Synchformer"),
+        ]
+        if encoders.patches is not None and isinstance(self.network, VisaudioNetwork):
+            ours, theirs = self.network.config, encoders.patches
+            grid = theirs.size_px // theirs.model.config.patch_size // theirs.pool
+            pairs.append(("pe_dim", ours.pe_dim, theirs.model.config.width, "PE-Spatial"))
+            pairs.append(("pe_input_grid", ours.pe_input_grid, grid, "PE-Spatial"))
+        for name, wanted, given, part in pairs:
+            if wanted != given:
+                raise ValueError(
+                    f"the network has {name} {wanted}, but the {part} has {given}; use files that belong together"
+                )
+
+
+def _picture(pixels: Tensor) -> Any:
+    """uint8 (T, 3, H, W) as the array (T, H, W, 3) that encoders take."""
+    return pixels.permute(0, 2, 3, 1).contiguous().numpy()

@@ -1,0 +1,197 @@
+"""From the files of an MMAudio or ViSAudio model to a pipeline, with every size read off the weights."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+
+from spatialfoley import weights
+from spatialfoley.codecs.sizes_of_weights import load_published_codec, load_vae, load_vocoder
+from spatialfoley.features.clip_h14 import ClipH14Features
+from spatialfoley.features.perception import PerceptionFeatures, strip_wrappers
+from spatialfoley.features.sizes_of_weights import perception_config_of, synchformer_config_of
+from spatialfoley.features.synchformer import SynchformerFeatures
+from spatialfoley.generators.visaudio.backbone import MMAudioNetwork
+from spatialfoley.generators.visaudio.checkpoint import load_mmaudio, load_visaudio, read_config
+from spatialfoley.generators.visaudio.config import MMAudioConfig
+from spatialfoley.generators.visaudio.model import VisaudioNetwork
+from spatialfoley.pipeline.flow_chain import FlowEncoders, FlowPipeline
+from spatialfoley.pipeline.flow_folder import (
+    CLIP,
+    CODECS,
+    PARTS,
+    PERCEPTION,
+    SYNCHFORMER,
+    VISAUDIO,
+    FlowModel,
+    find_part,
+    is_visaudio_folder,
+    network_files,
+    take_flow_folder,
+)
+from spatialfoley.weights import WeightsError
+
+DTYPES: Mapping[str, torch.dtype] = {
+    "auto": torch.float32,
+    "float32": torch.float32,
+    "fast": torch.bfloat16,
+    "bfloat16": torch.bfloat16,
+    "float16": torch.float16,
+}
+SIZES = ("small_16k", "small_44k", "medium_44k", "large_44k", "large_44k_v2")
+
+
+def load_flow_pipeline(model: FlowModel, device: torch.device, dtype: str = "auto") -> FlowPipeline:
+    """Load a model and its parts.
+
+    Args:
+        model: from ``find_flow_model``.
+        device: where to compute.
+        dtype: "auto" and "float32" compute exactly; "fast", "bfloat16" and "float16" hold network and encoders of
+            the picture in 16 bits. The codec is always exact.
+
+    Raises:
+        ValueError: if a part is missing or does not fit, or the dtype is another one.
+    """
+    if dtype not in DTYPES:
+        raise ValueError(f"dtype is {dtype!r}; {model.name} takes {', '.join(DTYPES)}")
+    exact = DTYPES[dtype]
+    network: MMAudioNetwork | VisaudioNetwork
+    if model.family == VISAUDIO:
+        network = load_visaudio(model.generator, device, exact)
+    else:
+        network = load_mmaudio(model.generator, None, device, exact)
+    names = [*CODECS[network.sizes.sample_rate_hz], SYNCHFORMER, CLIP]
+    grid = _patch_grid(network)
+    if grid is not None:
+        names.append(PERCEPTION)
+    files = {name: model.part(name) for name in names}
+    vae, vocoder = (files[name] for name in names[:2])
+    codec = load_published_codec(network.sizes.sample_rate_hz, vae, vocoder, str(device))
+    encoders = FlowEncoders(
+        load_clip(files[CLIP], str(device), exact),
+        load_synchformer(files[SYNCHFORMER], str(device), exact),
+        None if grid is None else load_perception(files[PERCEPTION], grid, str(device), exact),
+    )
+    memory = weights.home() / "hashes.json"
+    hashes = {name: weights.sha256_of(path, memory) for name, path in files.items()}
+    hashes["generator"] = weights.sha256_of(model.generator, memory)
+    description = {"model": model.name, "licence": _licence(model, network), "weights_sha256": hashes}
+    return FlowPipeline(network, encoders, codec, description, device)
+
+
+def load_clip(path: Path, device: str = "cpu", dtype: torch.dtype = torch.float32) -> ClipH14Features:
+    """The encoder of frames and texts; its settings and vocabulary lie beside the file."""
+    return ClipH14Features.load(path if path.is_dir() else path.parent, device, dtype)
+
+
+def load_synchformer(
+    path: Path, device: str = "cpu", dtype: torch.dtype = torch.float32
+) -> SynchformerFeatures:
+    """The encoder of motion, of the size that its weights have."""
+    return SynchformerFeatures.load(
+        path, device, dtype, config=synchformer_config_of(weights.load_state_dict(path))
+    )
+
+
+def load_perception(
+    path: Path, grid: int | None = None, device: str = "cpu", dtype: torch.dtype = torch.float32
+) -> PerceptionFeatures:
+    """The encoder of patches, averaged so that the network gets `grid` along each side; None: as published."""
+    config = perception_config_of(strip_wrappers(weights.load_state_dict(path)))
+    pool = 2 if grid is None else max(1, config.grid // grid)
+    return PerceptionFeatures.load(path, config, device, dtype, pool=pool)
+
+
+def check_part(name: str, path: Path) -> None:
+    """Build the network of a registered part, or a generator, from a copy of its weights.
+
+    Raises:
+        ValueError: if names or shapes do not fit; they are listed.
+    """
+    rates = {part: rate_hz for rate_hz, parts in CODECS.items() for part in parts}
+    if name == VISAUDIO:
+        load_visaudio(path)
+    elif name == SYNCHFORMER:
+        load_synchformer(path)
+    elif name == CLIP:
+        load_clip(path)
+    elif name == PERCEPTION:
+        load_perception(path)
+    elif name in rates and name == CODECS[rates[name]][0]:
+        load_vae(path)
+    elif name in rates:
+        load_vocoder(path, rates[name])
+    else:
+        found = size_name(load_mmaudio(path).config)
+        if f"mmaudio_{found}" != name:
+            raise WeightsError(
+                f"{path} holds the network {found or 'of no published size'}, not {name}; import it by its own "
+                "name, or its folder as mmaudio"
+            )
+
+
+def size_name(config: MMAudioConfig) -> str | None:
+    """The published name of a network's size, or None."""
+    return next((name for name in SIZES if MMAudioConfig.named(name) == config), None)
+
+
+def import_flow_folder(name: str, folder: Path, link: bool = False) -> list[str]:
+    """Take a folder in the published MMAudio layout, or a ViSAudio folder, after checking every file.
+
+    What an earlier import took stays, unless this one brings it again.
+
+    Args:
+        name: "mmaudio" or "visaudio".
+        folder: the folder.
+        link: link to the files instead of copying them.
+
+    Returns:
+        One line for each network and part that was taken, and for each part that is still missing.
+
+    Raises:
+        WeightsError: nothing of it is there, or a file is not what its name says.
+    """
+    if not folder.is_dir():
+        raise WeightsError(f"{folder} is no folder; give the folder that holds weights/ and ext_weights/")
+    found: dict[str, Path] = {}
+    lines = []
+    if name == VISAUDIO:
+        if not is_visaudio_folder(folder):
+            raise WeightsError(
+                f'{folder} has no config.json with "model_type": "visaudio"; give such a folder'
+            )
+        weights.import_folder(name, folder, lambda root: check_part(name, root), link)
+        lines.append(f"{name}: network with the channels {', '.join(read_config(folder).branches)}")
+    else:
+        for file in network_files(folder):
+            size = size_name(load_mmaudio(file).config)
+            found[f"mmaudio_{size}" if size else file.stem] = file
+            lines.append(f"{file.name}: {size or 'a size of its own'}, read off the weights")
+        if not found:
+            raise WeightsError(
+                f"{folder} holds no MMAudio network; it needs weights/mmaudio_small_16k.pth or another "
+                "mmaudio_*.pth"
+            )
+    for part in PARTS:
+        file_of_part = find_part(part, folder)
+        if file_of_part is not None:
+            check_part(part, file_of_part)
+            found[part] = file_of_part
+            lines.append(f"{part}: {file_of_part.name}, as expected")
+    if found:
+        take_flow_folder(name, found, link)
+    return lines
+
+
+def _patch_grid(network: MMAudioNetwork | VisaudioNetwork) -> int | None:
+    if isinstance(network, VisaudioNetwork) and network.config.spacetime:
+        return network.config.pe_input_grid
+    return None
+
+
+def _licence(model: FlowModel, network: MMAudioNetwork | VisaudioNetwork) -> str:
+    size = size_name(network.config) if isinstance(network, MMAudioNetwork) else None
+    if size is None:
+        return "unknown, see where it came from"
+    return weights.info(f"mmaudio_{size}").licence
