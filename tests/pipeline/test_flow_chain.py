@@ -9,7 +9,7 @@ from spatialfoley.generators.guidance import Guidance
 from spatialfoley.generators.visaudio.sampler import FlowSettings
 from spatialfoley.media.video import Video
 from spatialfoley.pipeline import FlowPipeline, load_field_pipeline, load_pipeline
-from spatialfoley.pipeline.flow_chain import FlowLatents
+from spatialfoley.pipeline.flow_clip import FlowLatents
 from spatialfoley.pipeline.flow_frames import chosen_times_s, resized_frames
 from spatialfoley.pipeline.windows import plan_windows
 from tests.flow_folders import write_mmaudio_folder, write_visaudio_folder
@@ -145,6 +145,16 @@ def test_the_model_says_what_it_is(mono: FlowPipeline) -> None:
     assert described["licence"] == "unknown, see where it came from"
     parts = {"generator", "mmaudio-vae-16k", "bigvgan-16k", "synchformer", "clip-dfn5b-h14"}
     assert described["weights_sha256"].keys() == parts
+
+
+def test_16_bit_networks_make_nearly_the_same_latents(tmp_path: Path, mono: FlowPipeline) -> None:
+    fast = load_pipeline(write_mmaudio_folder(tmp_path / "m"), dtype="fast")
+    assert isinstance(fast, FlowPipeline)
+    assert fast.describe()["kernel"] == "bfloat16"
+    video = noise_video(0.7)
+    exact, near = (pipe.sample(pipe.encode(video), settings=SETTINGS).latents[0] for pipe in (mono, fast))
+    assert near.dtype == torch.float32
+    assert (near - exact).norm() < 0.1 * exact.norm()
 
 
 def test_what_needs_a_field_refuses_it(tmp_path: Path, home: Path) -> None:

@@ -15,7 +15,8 @@ from spatialfoley.generators.visaudio.backbone import MMAudioNetwork
 from spatialfoley.generators.visaudio.checkpoint import load_mmaudio, load_visaudio, read_config
 from spatialfoley.generators.visaudio.config import MMAudioConfig
 from spatialfoley.generators.visaudio.model import VisaudioNetwork
-from spatialfoley.pipeline.flow_chain import FlowEncoders, FlowPipeline
+from spatialfoley.pipeline.flow_chain import FlowPipeline
+from spatialfoley.pipeline.flow_clip import FlowEncoders
 from spatialfoley.pipeline.flow_folder import (
     CLIP,
     CODECS,

@@ -13,7 +13,8 @@ from spatialfoley.media.video_writer import write_video
 from spatialfoley.media.view import is_panorama
 from spatialfoley.pipeline.batch import Job, sidecar_path
 from spatialfoley.pipeline.clip import Report
-from spatialfoley.pipeline.flow_chain import FlowPipeline, FlowRequest
+from spatialfoley.pipeline.flow_chain import FlowPipeline
+from spatialfoley.pipeline.flow_clip import FlowRequest
 from spatialfoley.pipeline.products import (
     CONVENTION,
     EAR_SUFFIXES,
