@@ -116,6 +116,20 @@ def test_an_import_adds_to_earlier_ones_and_single_parts_are_found(folder: Path,
     assert find_part("mmaudio-vae-16k", folder) == codec
 
 
+def test_what_the_hub_client_has_cached_is_found(folder: Path, own_home: Path) -> None:
+    clip = own_home / "models--apple--DFN5B-CLIP-ViT-H-14-384"
+    family = own_home / "models--hkchengrex--MMAudio"
+    for repository, source in ((clip, folder / "DFN5B-CLIP-ViT-H-14-378"), (family, folder)):
+        (repository / "refs").mkdir(parents=True)
+        (repository / "refs" / "main").write_text("abc")
+        shutil.copytree(source, repository / "snapshots" / "abc")
+    snapshot = family / "snapshots" / "abc"
+    assert weights.locate("clip-dfn5b-h14") == clip / "snapshots" / "abc" / "open_clip_pytorch_model.bin"
+    assert weights.locate("synchformer") == snapshot / "ext_weights" / "synchformer_state_dict.pth"
+    assert weights.locate("mmaudio-vae-44k") is None
+    assert weights.locate("mmaudio_small_16k") is None
+
+
 def test_one_part_is_imported_by_its_name(folder: Path, own_home: Path) -> None:
     for name in ("synchformer", "mmaudio-vae-16k", "bigvgan-16k"):
         weights.import_folder(name, folder, lambda root, name=name: check_weights(name, root))  # type: ignore[misc]

@@ -254,7 +254,8 @@ class FlowPipeline:
             clip=encoders.clip(seen[0])[None].cpu(),
             sync=encoders.sync(moving[0])[None].cpu(),
             text=torch.zeros(1, sizes.text_tokens, sizes.text_dim) if text is None else text,
-            patches=None if patch_encoder is None else patch_encoder(seen[1])[None].cpu(),
+            # In 16 bits, as the paper stores them: the patches of one window are 34 MB even so.
+            patches=None if patch_encoder is None else patch_encoder(seen[1])[None].half().cpu(),
             text_dropped=torch.ones(1, dtype=torch.bool) if text is None else None,
         )
 

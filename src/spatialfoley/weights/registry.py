@@ -30,6 +30,7 @@ class ModelInfo:
         family: what it belongs to.
         file: path of its weights in a hub repository that holds more than these.
         family_path: path of its weights in the folder of the family.
+        former_address: hub id under which a cache may still hold it.
     """
 
     name: str
@@ -46,6 +47,7 @@ class ModelInfo:
     family: Family = "visage"
     file: str | None = None
     family_path: str | None = None
+    former_address: str | None = None
 
     @property
     def web_page(self) -> str | None:
@@ -218,6 +220,7 @@ _MODELS = (
         family="mmaudio",
         file="open_clip_pytorch_model.bin",
         family_path="DFN5B-CLIP-ViT-H-14-378/open_clip_pytorch_model.bin",
+        former_address="apple/DFN5B-CLIP-ViT-H-14-384",
     ),
     ModelInfo(
         name="pe-spatial-l14",

@@ -49,7 +49,8 @@ def locate(name: str) -> Path | None:
         folder = home() / "models" / name
         return folder if folder.is_dir() and any(folder.iterdir()) else None
     own = home() / "models" / name
-    for place in (own, _in_family(model), _hub_cache(model)):
+    hub = [_hub_cache(address) for address in (model.address, model.former_address) if address]
+    for place in (own, _in_family(model), *hub):
         if place is not None and place.is_dir():
             roots = _complete_folders(place, model, any_name=place == own)
             if len(roots) == 1:
@@ -266,13 +267,13 @@ def _in_family(model: ModelInfo) -> Path | None:
     return (home() / "models" / FAMILY_FOLDER / model.family_path).parent
 
 
-def _hub_cache(model: ModelInfo) -> Path | None:
+def _hub_cache(address: str) -> Path | None:
     """The snapshot that the hub's own client may have stored, without importing that client."""
     base = os.environ.get("HF_HUB_CACHE")
     cache = (
         Path(base) if base else Path(os.environ.get("HF_HOME") or Path.home() / ".cache/huggingface") / "hub"
     )
-    repository = cache / f"models--{model.address.replace('/', '--')}"
+    repository = cache / f"models--{address.replace('/', '--')}"
     try:
         return repository / "snapshots" / (repository / "refs" / "main").read_text("utf-8").strip()
     except OSError:
