@@ -294,6 +294,34 @@ def test_fetch_from_a_hub(hub: str, monkeypatch: pytest.MonkeyPatch, own_home: P
     assert weights.fetch("visage") == folder
 
 
+def test_one_file_is_fetched_from_a_hub_that_holds_a_family(
+    hub: str, monkeypatch: pytest.MonkeyPatch, own_home: Path
+) -> None:
+    monkeypatch.setenv("HF_ENDPOINT", hub)
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    wanted = _Hub.files.pop("model.safetensors")
+    names = ("mmaudio_small_16k.safetensors", "mmaudio_large_44k.safetensors")
+    _Hub.files |= dict.fromkeys(names, wanted) | {f"weights/{name}": wanted for name in names}
+    model = replace(weights.info("mmaudio_small_16k"), file=f"weights/{names[0]}")
+    monkeypatch.setattr("spatialfoley.weights.store.info", lambda name: model)
+    file = weights.fetch("mmaudio_small_16k")
+    assert (
+        file == weights.locate("mmaudio_small_16k") == own_home / "models" / model.name / "weights" / names[0]
+    )
+    assert same(weights.load_state_dict(file))
+    held = {path.name for path in (own_home / "models" / model.name).rglob("*") if path.is_file()}
+    assert held == {"config.json", names[0]}
+
+
+def test_what_no_address_holds_is_not_fetched() -> None:
+    with pytest.raises(WeightsError, match="no weights of visaudio are published; train it"):
+        weights.fetch("visaudio")
+    with pytest.raises(
+        WeightsError, match="mmaudio is a family of models; fetch its members, each by its name: mm"
+    ):
+        weights.fetch("mmaudio")
+
+
 def test_a_broken_download_goes_on_where_it_stopped(hub: str, tmp_path: Path) -> None:
     model = replace(weights.info("dac_44khz"), name="dac_44khz")
     file = tmp_path / "part.safetensors"
