@@ -12,6 +12,7 @@ model with "world" reads the camera's direction and makes the field in the world
 import hashlib
 import math
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -55,6 +56,9 @@ FRAME_SLACK_S = 0.02
 """A clip this much longer than a whole number of video frames gets no further frame for it, and its last
 codec frame is repeated: 120 frames at 23.976 Hz are 5.005 s and still fit a window of five seconds."""
 WINDOWS_AT_ONCE = 4
+MOST_DRAWS = 16
+SILENT_PEAK = 1e-3
+"""A sound that nowhere exceeds -60 dB of full scale counts as silence."""
 
 _LARGE_WIDTH = 512
 
@@ -141,10 +145,20 @@ class Pipeline:
         settings: GenerationSettings,
         report: Report = lambda fraction: None,
     ) -> Generation:
-        """The same as calling the pipeline, with the gain, and telling the fraction done as it goes."""
+        """The same as calling the pipeline, with the gain, and telling the fraction done as it goes.
+
+        A picture in which nothing seems to sound may be given silence by chance. Nobody asks for a silent file,
+        so such a clip is drawn again with other noise, the same for the same seed, a limited number of times.
+        """
         conditions = self.encode(video, camera, settings.panorama)
-        tokens = self.sample(conditions, settings.seed, settings.guidance, settings.sampling, report)
-        return self.decode_measured(tokens, settings.rate_hz)
+        for draw in range(MOST_DRAWS):
+            tokens = self.sample(
+                conditions, settings.seed, settings.guidance, settings.sampling, report, draw
+            )
+            made = replace(self.decode_measured(tokens, settings.rate_hz), draws=draw + 1)
+            if made.foa.peak > SILENT_PEAK:
+                break
+        return made
 
     def guidance(self, visual: float | None, direction: float | None) -> Guidance:
         """The guidance of two scales, of which one or both may be left out."""
@@ -193,8 +207,9 @@ class Pipeline:
         guidance: Guidance | None = None,
         sampling: SamplingSettings | None = None,
         report: Report = lambda fraction: None,
+        draw: int = 0,
     ) -> ClipTokens:
-        """Step 2: conditions to tokens.
+        """Step 2: conditions to tokens; another `draw` is another noise of the same seed.
 
         A clip never shares a batch with another, and its noise comes from the seed, its name and the window,
         so that its sound does not depend on what else is made in the same run.
@@ -202,7 +217,7 @@ class Pipeline:
         if seed < 0:
             raise ValueError(f"seed is {seed}; give a whole number from 0")
         guidance, sampling = guidance or self.defaults.guidance, sampling or self.defaults.sampling
-        noise_seed = clip_seed(seed, conditions.clip_id)
+        noise_seed = clip_seed(seed, conditions.clip_id if draw == 0 else f"{conditions.clip_id} draw {draw}")
         codes: list[Tensor] = []
         count = len(conditions.windows)
         for indices in self._alike(conditions):

@@ -97,10 +97,17 @@ class ClipTokens:
 
 @dataclass(frozen=True)
 class Generation:
-    """A finished clip: the field in world axes, and the gain (0 or below) that kept it within full scale."""
+    """A finished clip.
+
+    Attributes:
+        foa: the field in world axes.
+        gain_db: the gain (0 or below) that kept it within full scale.
+        draws: how often it was drawn until it was not silent.
+    """
 
     foa: SpatialAudio
     gain_db: float
+    draws: int = 1
 
 
 @dataclass(frozen=True)

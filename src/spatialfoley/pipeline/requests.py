@@ -205,6 +205,7 @@ def fulfil(
             "rate_hz": made.foa.rate_hz,
             "samples": made.foa.samples.shape[1],
             "gain_db": round(made.gain_db, 3),
+            "draws": made.draws,
         },
         "versions": installed_versions(),
     }
