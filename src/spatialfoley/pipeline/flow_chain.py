@@ -12,7 +12,9 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, Literal
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from spatialfoley import timeline
@@ -232,7 +234,7 @@ class FlowPipeline:
     def _window(
         self,
         video: Video,
-        frame_times_s: Any,
+        frame_times_s: NDArray[np.float64],
         window_s: tuple[float, float],
         text: Tensor | None,
         panorama: bool | None,
@@ -295,6 +297,6 @@ class FlowPipeline:
                 )
 
 
-def _picture(pixels: Tensor) -> Any:
+def _picture(pixels: Tensor) -> np.ndarray:
     """uint8 (T, 3, H, W) as the array (T, H, W, 3) that encoders take."""
     return pixels.permute(0, 2, 3, 1).contiguous().numpy()
