@@ -92,7 +92,9 @@ def test_the_sidecar_says_how_it_was_made(video_file: Path, tiny_model: Path, ou
     assert len(sidecar["model"]["weights_sha256"]["generator"]) == 64
     assert sidecar["sampling"]["guidance"] == "visual"
     assert sidecar["sampling"]["branches"] == {"full": 3.0, "direction only": -2.0}
-    assert sidecar["sound"] == {"rate_hz": 48000, "samples": 24000, "gain_db": sidecar["sound"]["gain_db"]}
+    assert sidecar["sound"]["rate_hz"] == 48000
+    assert sidecar["sound"]["samples"] == 24000
+    assert sidecar["sound"]["draws"] >= 1
     assert sidecar["sound"]["gain_db"] <= 0
     assert "ACN SN3D" in sidecar["convention"]["foa"]
     assert sidecar["versions"].keys() >= {"python", "spatialfoley", "torch", "numpy", "av"}

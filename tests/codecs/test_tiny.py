@@ -89,3 +89,12 @@ def test_a_wrong_shape_is_named(codec: tiny.TinyCodec) -> None:
         codec.encode(torch.zeros(1, 2, 100))
     with pytest.raises(ValueError, match=r"must be \[batch, frames, 20\]"):
         codec.decode(torch.zeros(1, 5, 36, dtype=torch.long))
+
+
+def test_steady_ratios_outvote_a_stray_frame_and_do_not_hear_silence() -> None:
+    ratios = torch.tensor([[[0.5, 0.5, -0.9, 0.5, 0.5, 0.0, 0.0, 0.2]]])
+    sounding = torch.tensor([[[True, True, True, True, True, False, False, True]]])
+    steady = tiny.steady_ratios(ratios, sounding, 3)
+    assert torch.allclose(steady[0, 0, :5], torch.full((5,), 0.5))
+    assert steady[0, 0, 7] == pytest.approx(0.2)
+    assert torch.equal(tiny.steady_ratios(ratios, sounding, 1), ratios)

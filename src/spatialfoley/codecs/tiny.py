@@ -47,6 +47,9 @@ class TinyCodecConfig:
     latent_dim: int = 24
     shape_levels: int = 4
     vocabulary_size: int = 512
+    steady_frames: int = 1
+    """Ratios are the median over so many frames around each (odd; 1 for each by itself): nothing that sounds
+    jumps about within a fifth of a second, but a generator's first guess at an onset may."""
 
 
 class TinyCodec(nn.Module):
@@ -55,6 +58,8 @@ class TinyCodec(nn.Module):
     def __init__(self, config: TinyCodecConfig | None = None) -> None:
         super().__init__()
         self.config = c = config or TinyCodecConfig()
+        if c.steady_frames < 1 or c.steady_frames % 2 == 0:
+            raise ValueError(f"steady_frames is {c.steady_frames}; it must be odd and at least 1")
         if c.rate_hz % c.hop_samples:
             raise ValueError(f"hop_samples is {c.hop_samples}; it must divide rate_hz {c.rate_hz}")
         self.rate_hz, self.hop_samples = c.rate_hz, c.hop_samples
@@ -132,7 +137,9 @@ class TinyCodec(nn.Module):
         # What the network is unsure of it makes quiet; the coded gain knows better.
         shapes = shapes / frame_gains(shapes).clamp_min(0.05)[..., None]
         w_gain = token_to_gain(per_channel[:, :1, :, 0])
-        ratios = token_to_ratio(per_channel[:, 1:, :, 0])
+        ratios = steady_ratios(
+            token_to_ratio(per_channel[:, 1:, :, 0]), w_gain > 0, self.config.steady_frames
+        )
         amplitude = torch.cat([w_gain, w_gain * ratios], dim=1)
         frames = functional.pad(shapes * amplitude[..., None], (0, 0, 1, 0))
         return self.mdct.inverse(frames)
@@ -190,6 +197,16 @@ def token_to_ratio(token: Tensor) -> Tensor:
     """Signed ratio of a token."""
     half = RATIO_TOKENS // 2
     return (token.clamp(max=RATIO_TOKENS - 1) - half).float() * (RATIO_LIMIT / half)
+
+
+def steady_ratios(ratios: Tensor, sounding: Tensor, frames: int) -> Tensor:
+    """Median of ratios [B, 3, S] over the sounding [B, 1, S] of `frames` frames around each; 1 changes nothing."""
+    if frames == 1:
+        return ratios
+    half = frames // 2
+    heard = torch.where(sounding, ratios, torch.nan)
+    around = functional.pad(heard, (half, half), value=torch.nan).unfold(-1, frames, 1)
+    return around.nanmedian(-1).values.nan_to_num(0.0)
 
 
 def mirror_left_right(codes: Tensor, levels: int) -> Tensor:
