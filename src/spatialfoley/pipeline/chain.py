@@ -148,16 +148,18 @@ class Pipeline:
         """The same as calling the pipeline, with the gain, and telling the fraction done as it goes.
 
         A picture in which nothing seems to sound may be given silence by chance. Nobody asks for a silent file,
-        so such a clip is drawn again with other noise, the same for the same seed, a limited number of times.
+        so such a clip is drawn again a limited number of times, with other noise (the same for the same seed)
+        and as the model learnt it: guidance and a low temperature are what makes the unseen silent.
         """
         conditions = self.encode(video, camera, settings.panorama)
+        guidance, sampling = settings.guidance, settings.sampling or self.defaults.sampling
         for draw in range(MOST_DRAWS):
-            tokens = self.sample(
-                conditions, settings.seed, settings.guidance, settings.sampling, report, draw
-            )
+            tokens = self.sample(conditions, settings.seed, guidance, sampling, report, draw)
             made = replace(self.decode_measured(tokens, settings.rate_hz), draws=draw + 1)
             if made.foa.peak > SILENT_PEAK:
                 break
+            guidance = Guidance.none()
+            sampling = replace(sampling, temperature=max(1.0, sampling.temperature))
         return made
 
     def guidance(self, visual: float | None, direction: float | None) -> Guidance:
