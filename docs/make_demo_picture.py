@@ -72,7 +72,7 @@ def draw(demo: Path, out: Path, truth: bool) -> None:
         axes["e"].plot(times_s, heard_deg, "x", color="tab:red", label="generated", markersize=5)
     axes["e"].set(ylabel="azimuth, °", xlabel="time, s", xlim=(0, painted.duration_s), ylim=(-180, 180))
     axes["e"].set_yticks([-180, -90, 0, 90, 180])
-    axes["e"].legend(loc="upper right", ncols=2, fontsize="small")
+    axes["e"].legend(loc="lower right", ncols=2, fontsize="small")
     out.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(out, dpi=90)
 

@@ -11,6 +11,8 @@ if TYPE_CHECKING:
     from spatialfoley.world.scenes import Scene
 
 WINDOW_S = 0.5
+DEMO_SUITE_SEED = 100
+"""Scenes that no training run and no published evaluation has seen."""
 AUDIBLE_BELOW_LOUDEST_DB = 30.0
 
 
@@ -34,12 +36,13 @@ def demo(
     from spatialfoley.pipeline.requests import Request, fulfil
     from spatialfoley.world.files import write_clip
     from spatialfoley.world.scenes import make_scene
+    from spatialfoley.world.seeds import held_out_seed
 
     request = Request(seed=seed)
     require_writable(out)
     pipe = load_field_pipeline(model or EMBEDDED_MODEL, device=device)
     warn(f"{pipe.describe()['model']}: licence {pipe.describe()['licence']}")
-    scene = make_scene(seed, "in_view", "static")
+    scene = make_scene(held_out_seed(seed, DEMO_SUITE_SEED), "in_view", "static")
     source = write_clip(scene, out / "world", "scene").video
     with progress_bar("generating") as report:
         job = Job(source, "scene")
