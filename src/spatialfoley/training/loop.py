@@ -54,7 +54,12 @@ def train(task: Task, settings: TrainingSettings, progress: Progress | None = No
     Raises:
         TrainingError: The loss became NaN or infinite; the last good checkpoint stays.
     """
-    from accelerate import Accelerator, DistributedDataParallelKwargs
+    try:
+        from accelerate import Accelerator, DistributedDataParallelKwargs
+    except ImportError as problem:
+        raise ImportError(
+            "training needs the package accelerate; install it with pip install 'spatialfoley[train]'"
+        ) from problem
 
     # Null conditions have no gradient where nothing was dropped, and one published table is never read.
     wrapper = DistributedDataParallelKwargs(find_unused_parameters=True)
