@@ -1,11 +1,15 @@
-"""Checkpoints of a run: written whole or not at all, so a killed run resumes from the last complete one."""
+"""What a run leaves: checkpoints to resume from and weights to load, each written whole or not at all."""
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors.torch import save_file
+from torch import nn
 
 from spatialfoley.media.atomic import atomic_path
 
@@ -28,3 +32,12 @@ def load_checkpoint(folder: Path) -> dict[str, Any] | None:
         return None
     state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
     return state
+
+
+def export_weights(model: nn.Module, weights: Path, settings: Mapping[str, Any], settings_path: Path) -> None:
+    """Write a trained part as pipelines load it: its settings as JSON, its weights in float16."""
+    with atomic_path(settings_path) as path:
+        path.write_text(json.dumps(dict(settings), indent=1) + "\n", encoding="utf-8")
+    halved = {name: tensor.half().contiguous() for name, tensor in model.state_dict().items()}
+    with atomic_path(weights) as path:
+        save_file(halved, path)

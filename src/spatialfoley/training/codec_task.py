@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import random
 from pathlib import Path
 
 import numpy as np
 import torch
-from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from spatialfoley.codecs.tiny import TinyCodec, TinyCodecConfig
 from spatialfoley.conventions import W
 from spatialfoley.dataset.world_cache import WorldCache, WorldCacheSettings, render_world_cache
-from spatialfoley.media.atomic import atomic_path
+from spatialfoley.training.checkpoints import export_weights
 from spatialfoley.training.settings import TrainingSettings, from_mapping
 
 STFT_SIZES = (128, 256, 512, 1024, 2048)
@@ -76,11 +74,8 @@ class CodecTask:
 
     def export(self, folder: Path) -> None:
         """Write codec.json and codec.safetensors (float16)."""
-        with atomic_path(folder / "codec.json") as path:
-            path.write_text(json.dumps(dataclasses.asdict(self.codec.config), indent=1), encoding="utf-8")
-        weights = {name: tensor.half().contiguous() for name, tensor in self.codec.state_dict().items()}
-        with atomic_path(folder / "codec.safetensors") as path:
-            save_file(weights, path)
+        settings = dataclasses.asdict(self.codec.config)
+        export_weights(self.codec, folder / "codec.safetensors", settings, folder / "codec.json")
 
 
 class _Reconstruction(nn.Module):

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 from pathlib import Path
 
 import numpy as np
 import torch
-from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -19,7 +17,7 @@ from spatialfoley.dataset.world_cache import (
     render_world_cache,
 )
 from spatialfoley.features.tiny import PATCHES_PER_SIDE, TinyEncoder, TinyFeaturesConfig
-from spatialfoley.media.atomic import atomic_path
+from spatialfoley.training.checkpoints import export_weights
 from spatialfoley.training.settings import TrainingSettings, from_mapping
 
 FOV_DEG = 90.0
@@ -105,11 +103,8 @@ class FeaturesTask:
 
     def export(self, folder: Path) -> None:
         """Write features.json and features.safetensors (float16)."""
-        with atomic_path(folder / "features.json") as path:
-            path.write_text(json.dumps(dataclasses.asdict(self.encoder.config), indent=1), encoding="utf-8")
-        weights = {name: tensor.half().contiguous() for name, tensor in self.encoder.state_dict().items()}
-        with atomic_path(folder / "features.safetensors") as path:
-            save_file(weights, path)
+        settings = dataclasses.asdict(self.encoder.config)
+        export_weights(self.encoder, folder / "features.safetensors", settings, folder / "features.json")
 
 
 class TruthHeads(nn.Module):

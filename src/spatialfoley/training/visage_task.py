@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
 import torch
-from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from spatialfoley.dataset.clip_tensors import ClipTensors
@@ -18,7 +16,7 @@ from spatialfoley.generators.visage.checkpoint import start_from_mono
 from spatialfoley.generators.visage.config import VisageConfig
 from spatialfoley.generators.visage.model import VisageConditions, VisageModel
 from spatialfoley.generators.visage.objective import codebook_loss, drop_conditions, sparse_codebook_loss
-from spatialfoley.media.atomic import atomic_path
+from spatialfoley.training.checkpoints import export_weights
 from spatialfoley.training.settings import RecipeError, TrainingSettings, from_mapping
 from spatialfoley.weights import load_state_dict
 
@@ -128,11 +126,8 @@ class VisageTask:
 
     def export(self, folder: Path) -> None:
         """Write config.json and model.safetensors in the published layout (float16)."""
-        with atomic_path(folder / "config.json") as path:
-            path.write_text(json.dumps(self.config.to_dict(), indent=1), encoding="utf-8")
-        weights = {name: tensor.half().contiguous() for name, tensor in self.visage.state_dict().items()}
-        with atomic_path(folder / "model.safetensors") as path:
-            save_file(weights, path)
+        settings = self.config.to_dict()
+        export_weights(self.visage, folder / "model.safetensors", settings, folder / "config.json")
 
 
 class TrainingPass(nn.Module):
