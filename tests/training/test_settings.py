@@ -1,5 +1,6 @@
 """Recipes: every shipped one is read, and what is wrong is named."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -35,7 +36,16 @@ def test_overrides_reach_into_sections(recipe: Path) -> None:
         ("optimizer.lr=1", "optimizer: unknown key lr; known keys are learning_rate"),
         ("steps=many", "steps is 'many'; it must be of type int"),
         ("steps=0", "steps is 0; it must be at least 1"),
-        ("optimizer.schedule=linear", "'linear'; it must be 'constant' or 'cosine'"),
+        ("optimizer.schedule=linear", "'linear'; it must be 'constant', 'cosine' or 'steps'"),
+        ("optimizer.schedule=steps", "drop_at is [] with schedule 'steps'; give shares such as [0.8, 0.9]"),
+        ("optimizer={schedule: steps, drop_at: [0.9, 0.8]}", "it must be rising shares of the run"),
+        (
+            "optimizer={schedule: steps, drop_at: [0.9], drop_factor: 0}",
+            "drop_factor is 0.0; it must be above",
+        ),
+        ("optimizer.epsilon=0", "epsilon is 0.0; it must be above 0"),
+        ("average.sigma_rel=0.5", "sigma_rel is 0.5; it must be above 0 and at most 0.28"),
+        ("average=yes", "average is True; it must be a section of keys"),
         ("precision=int8", "'int8'; it must be 'float32' or 'bfloat16'"),
         ("optimizer.betas=[0.9]", "has 1 values; it must have 2"),
         ("optimizer=3", "optimizer is 3; it must be a section of keys"),
@@ -43,7 +53,7 @@ def test_overrides_reach_into_sections(recipe: Path) -> None:
     ],
 )
 def test_a_wrong_key_or_value_is_named(recipe: Path, override: str, message: str) -> None:
-    with pytest.raises(RecipeError, match=message.replace("[", r"\[")):
+    with pytest.raises(RecipeError, match=re.escape(message)):
         read_recipe(recipe, [override])
 
 

@@ -15,6 +15,7 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor, nn
 
+from spatialfoley.training.averaging import WeightAverage
 from spatialfoley.training.checkpoints import load_checkpoint, save_checkpoint
 from spatialfoley.training.settings import DecayRule, OptimizerSettings, TrainingSettings
 
@@ -70,9 +71,13 @@ def train(task: Task, settings: TrainingSettings, progress: Progress | None = No
         parameter_groups(task.model, settings.optimizer.weight_decay, settings.optimizer.decay),
         lr=settings.optimizer.learning_rate,
         betas=settings.optimizer.betas,
+        eps=settings.optimizer.epsilon,
     )
-    first = _resume(folder, task.model, optimizer)
+    state = load_checkpoint(folder)
+    first = 0 if state is None else _resume(state, task.model, optimizer)
     model, optimizer = accelerator.prepare(task.model, optimizer)
+    bare = accelerator.unwrap_model(model)
+    average = _resumed_average(bare, settings, state) if accelerator.is_main_process else None
     model.train()
     log = _Log(folder / "log.jsonl", first) if accelerator.is_main_process else None
     for step in range(first, settings.steps):
@@ -89,8 +94,10 @@ def train(task: Task, settings: TrainingSettings, progress: Progress | None = No
         norm = accelerator.clip_grad_norm_(model.parameters(), settings.optimizer.clip_norm)
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)
+        done = step + 1
+        if average is not None:
+            average.update(bare, done)
         if log is not None:
-            done = step + 1
             figures = {"loss": loss.item(), "gradient_norm": float(norm), **figures}
             log.add(figures)
             if done % settings.log_every_steps == 0 or done == settings.steps:
@@ -98,19 +105,24 @@ def train(task: Task, settings: TrainingSettings, progress: Progress | None = No
                 if progress is not None:
                     progress(done, means)
             if done % settings.save_every_steps == 0 or done == settings.steps:
-                _save(folder, accelerator.unwrap_model(model), optimizer, done)
+                _save(folder, bare, optimizer, average, done)
     if accelerator.is_main_process:
+        if average is not None:
+            average.put_into(bare)
         task.model.eval()
         task.export(folder)
     return folder
 
 
 def learning_rate(step: int, steps: int, settings: OptimizerSettings) -> float:
-    """Learning rate of a step: linear warm-up, then constant or a cosine to zero."""
+    """Learning rate of a step: linear warm-up, then constant, a cosine to zero, or drops at shares of the run."""
     if step < settings.warmup_steps:
         return settings.learning_rate * (step + 1) / settings.warmup_steps
     if settings.schedule == "constant":
         return settings.learning_rate
+    if settings.schedule == "steps":
+        drops = sum(step >= share * steps for share in settings.drop_at)
+        return settings.learning_rate * settings.drop_factor**drops
     share = (step - settings.warmup_steps) / max(1, steps - settings.warmup_steps)
     return settings.learning_rate * 0.5 * (1 + math.cos(math.pi * share))
 
@@ -125,12 +137,16 @@ def parameter_groups(
         weight_decay: Of the first group.
         rule: "matrices" decays what has two axes or more. "published" goes by names, as ViSAGe did: all but those
             that hold `bias`, `LayerNorm.weight` or `layer_norm.weight`, so that `layernorm_embedding.weight` and
-            the learned null conditions decay too.
+            the learned null conditions decay too. "all" spares nothing.
     """
     named = [(name, p) for name, p in model.named_parameters() if p.requires_grad]
     groups: dict[bool, list[nn.Parameter]] = {True: [], False: []}
     for name, parameter in named:
-        spared = any(part in name for part in PUBLISHED_SPARED) if rule == "published" else parameter.ndim < 2
+        spared = {
+            "matrices": parameter.ndim < 2,
+            "published": any(part in name for part in PUBLISHED_SPARED),
+            "all": False,
+        }[rule]
         groups[not spared].append(parameter)
     return [
         {"params": groups[True], "weight_decay": weight_decay},
@@ -144,10 +160,7 @@ def step_generator(seed: int, step: int, part: int = 0, process: int = 0) -> tor
     return torch.Generator().manual_seed(mixed % (2**63))
 
 
-def _resume(folder: Path, model: nn.Module, optimizer: torch.optim.Optimizer) -> int:
-    state = load_checkpoint(folder)
-    if state is None:
-        return 0
+def _resume(state: Mapping[str, Any], model: nn.Module, optimizer: torch.optim.Optimizer) -> int:
     model.load_state_dict(state["model"], strict=False)
     for name, buffer in state["buffers"].items():
         model.get_buffer(name).copy_(buffer)
@@ -155,13 +168,36 @@ def _resume(folder: Path, model: nn.Module, optimizer: torch.optim.Optimizer) ->
     return int(state["step"])
 
 
-def _save(folder: Path, model: nn.Module, optimizer: torch.optim.Optimizer, step: int) -> None:
+def _resumed_average(
+    model: nn.Module, settings: TrainingSettings, state: Mapping[str, Any] | None
+) -> WeightAverage | None:
+    """The average of the weights as it stands at the first step to come; None for a recipe without."""
+    if settings.average is None:
+        return None
+    average = WeightAverage(model, settings.average.sigma_rel)
+    if state is not None:
+        if state.get("average") is None:
+            raise TrainingError(
+                f"the checkpoint in {settings.output} has no averaged weights; "
+                "take the section average out of the recipe, or start again in another output"
+            )
+        average.load(state["average"])
+    return average
+
+
+def _save(
+    folder: Path,
+    model: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    average: WeightAverage | None,
+    step: int,
+) -> None:
     # Training-only buffers (moving averages) are not in the state dict, but a resumed run needs them.
     buffers = dict(model.named_buffers())
-    save_checkpoint(
-        folder,
-        {"model": model.state_dict(), "buffers": buffers, "optimizer": optimizer.state_dict(), "step": step},
-    )
+    state = {"model": model.state_dict(), "buffers": buffers, "optimizer": optimizer.state_dict()}
+    if average is not None:
+        state["average"] = average.weights
+    save_checkpoint(folder, {**state, "step": step})
 
 
 class _Log:

@@ -13,7 +13,11 @@ import yaml
 
 S = TypeVar("S")
 
-DecayRule = Literal["matrices", "published"]
+DecayRule = Literal["matrices", "published", "all"]
+Schedule = Literal["constant", "cosine", "steps"]
+
+LARGEST_SIGMA_REL = 0.28
+"""Widths of a weight average are below 1 / sqrt(12) = 0.2887: that is the equal average of all steps."""
 
 
 class RecipeError(ValueError):
@@ -26,21 +30,59 @@ class OptimizerSettings:
 
     learning_rate: float = 1e-4
     betas: tuple[float, float] = (0.9, 0.999)
+    epsilon: float = 1e-8
+    """Added to the root of the second moment."""
     weight_decay: float = 0.01
     clip_norm: float = 1.0
-    schedule: str = "constant"
-    """`constant` or `cosine` (to zero at the last step), both after a linear warm-up."""
+    schedule: Schedule = "constant"
+    """After a linear warm-up: `constant`, `cosine` (to zero at the last step), or `steps` (see drop_at)."""
+    drop_at: tuple[float, ...] = ()
+    """For `steps`: shares of the run, from 0 to 1 and rising, at which the rate is multiplied by drop_factor."""
+    drop_factor: float = 0.1
     warmup_steps: int = 0
     decay: DecayRule = "matrices"
     """What the weight decay falls on, see `training.loop.parameter_groups`."""
 
     def __post_init__(self) -> None:
         if self.decay not in typing.get_args(DecayRule):
-            raise RecipeError(f"optimizer.decay is {self.decay!r}; it must be 'matrices' or 'published'")
-        if self.schedule not in ("constant", "cosine"):
-            raise RecipeError(f"optimizer.schedule is {self.schedule!r}; it must be 'constant' or 'cosine'")
+            raise RecipeError(
+                f"optimizer.decay is {self.decay!r}; it must be 'matrices', 'published' or 'all'"
+            )
+        if self.schedule not in typing.get_args(Schedule):
+            raise RecipeError(
+                f"optimizer.schedule is {self.schedule!r}; it must be 'constant', 'cosine' or 'steps'"
+            )
         if self.learning_rate <= 0:
             raise RecipeError(f"optimizer.learning_rate is {self.learning_rate}; it must be above 0")
+        if self.epsilon <= 0:
+            raise RecipeError(f"optimizer.epsilon is {self.epsilon}; it must be above 0, such as 1e-8")
+        if (self.schedule == "steps") != bool(self.drop_at):
+            raise RecipeError(
+                f"optimizer.drop_at is {list(self.drop_at)} with schedule {self.schedule!r}; "
+                "give shares such as [0.8, 0.9] with 'steps' and none with the others"
+            )
+        if list(self.drop_at) != sorted(self.drop_at) or not all(0 < share < 1 for share in self.drop_at):
+            raise RecipeError(
+                f"optimizer.drop_at is {list(self.drop_at)}; it must be rising shares of the run between 0 and 1"
+            )
+        if not 0 < self.drop_factor <= 1:
+            raise RecipeError(
+                f"optimizer.drop_factor is {self.drop_factor}; it must be above 0 and at most 1"
+            )
+
+
+@dataclasses.dataclass(frozen=True)
+class AverageSettings:
+    """Averaging of the weights over the run; the averaged weights are what is exported."""
+
+    sigma_rel: float = 0.05
+    """Width of the average as a share of the run, see `training.averaging`."""
+
+    def __post_init__(self) -> None:
+        if not 0 < self.sigma_rel <= LARGEST_SIGMA_REL:
+            raise RecipeError(
+                f"average.sigma_rel is {self.sigma_rel}; it must be above 0 and at most {LARGEST_SIGMA_REL}"
+            )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -55,6 +97,8 @@ class TrainingSettings:
     model: Mapping[str, Any]
     seed: int = 0
     optimizer: OptimizerSettings = OptimizerSettings()
+    average: AverageSettings | None = None
+    """None exports the weights of the last step."""
     objective: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     precision: str = "float32"
     gradient_accumulation: int = 1
