@@ -2,15 +2,42 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Literal, Protocol, get_args
 
 import numpy as np
 import numpy.typing as npt
 
 Layout = Literal["mono", "stereo", "binaural", "foa", "5.1", "7.1.4"]
 
+BLOCK_SAMPLES = 1 << 16
+"""Samples of one channel that are worked on at a time where a sound is not held as a whole."""
+
 LAYOUT_CHANNELS: dict[str, int] = {"mono": 1, "stereo": 2, "binaural": 2, "foa": 4, "5.1": 6, "7.1.4": 12}
+
+
+class Sound(Protocol):
+    """Sound of a known layout, in memory (`SpatialAudio`) or on disk (`media.sound_file.SoundFile`)."""
+
+    @property
+    def rate_hz(self) -> int:
+        """Samples per second."""
+        ...
+
+    @property
+    def layout(self) -> Layout:
+        """What the channels mean."""
+        ...
+
+    @property
+    def frames(self) -> int:
+        """Samples of one channel."""
+        ...
+
+    def blocks(self, length: int = BLOCK_SAMPLES) -> Iterator[npt.NDArray[np.float32]]:
+        """Yield the whole sound from its start, in blocks of shape (C, length); the last may be shorter."""
+        ...
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,9 +78,18 @@ class SpatialAudio:
         object.__setattr__(self, "samples", samples)
 
     @property
+    def frames(self) -> int:
+        """Samples of one channel."""
+        return int(self.samples.shape[1])
+
+    @property
     def duration_s(self) -> float:
         """Length in seconds."""
-        return self.samples.shape[1] / self.rate_hz
+        return self.frames / self.rate_hz
+
+    def blocks(self, length: int = BLOCK_SAMPLES) -> Iterator[npt.NDArray[np.float32]]:
+        """Yield the sound in blocks of shape (C, length); the last may be shorter."""
+        return (self.samples[:, start : start + length] for start in range(0, self.frames, length))
 
     @property
     def peak(self) -> float:
@@ -61,7 +97,7 @@ class SpatialAudio:
         return float(np.max(np.abs(self.samples), initial=0.0))
 
 
-def require_layout(audio: SpatialAudio, layout: Layout, argument: str = "audio") -> None:
+def require_layout(audio: Sound, layout: Layout, argument: str = "audio") -> None:
     """Check the layout of an argument.
 
     Raises:
@@ -69,3 +105,21 @@ def require_layout(audio: SpatialAudio, layout: Layout, argument: str = "audio")
     """
     if audio.layout != layout:
         raise ValueError(f"{argument} has layout {audio.layout!r}; it must be {layout!r}")
+
+
+def rechunked(blocks: Iterable[npt.NDArray[np.float32]], length: int) -> Iterator[npt.NDArray[np.float32]]:
+    """The same sound in blocks (C, length); the last one as short as it comes out."""
+    held: list[npt.NDArray[np.float32]] = []
+    count = 0
+    for block in blocks:
+        held.append(block)
+        count += block.shape[1]
+        if count < length:
+            continue
+        whole = np.concatenate(held, axis=1)
+        cut = count - count % length
+        for start in range(0, cut, length):
+            yield whole[:, start : start + length]
+        held, count = [whole[:, cut:]], count - cut
+    if count:
+        yield np.concatenate(held, axis=1)
