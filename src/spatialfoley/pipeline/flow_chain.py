@@ -12,14 +12,11 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, Literal
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from spatialfoley import timeline
 from spatialfoley.codecs.mel_vae_codec import MelVaeCodec
-from spatialfoley.features.resize import crop_centre, squash
 from spatialfoley.generators.guidance import Guidance
 from spatialfoley.generators.visaudio.backbone import MMAudioNetwork
 from spatialfoley.generators.visaudio.conditions import ClipFeatures
@@ -37,7 +34,7 @@ from spatialfoley.media.video import Video
 from spatialfoley.pipeline.chain import FRAME_SLACK_S, WINDOW_OVERLAP_S, clip_seed
 from spatialfoley.pipeline.clip import Report
 from spatialfoley.pipeline.flow_clip import FlowClip, FlowEncoders, FlowLatents, FlowRequest
-from spatialfoley.pipeline.flow_frames import chosen_times_s, resized_frames
+from spatialfoley.pipeline.flow_encoding import window_features
 from spatialfoley.pipeline.levels import within_full_scale
 from spatialfoley.pipeline.windows import join_windows, plan_windows
 from spatialfoley.spatial.signal import SpatialAudio
@@ -168,7 +165,11 @@ class FlowPipeline:
         windows: list[ClipFeatures] = []
         for start, length in zip(plan.starts, plan.lengths, strict=True):
             window_s = (start / self.rate_hz, length / self.rate_hz)
-            windows.append(self._window(video, frame_times_s, window_s, texts, panorama))
+            windows.append(
+                window_features(
+                    self.encoders, self.network.sizes, video, frame_times_s, window_s, texts, panorama
+                )
+            )
             report(len(windows) / len(plan.starts))
         clip_id = f"{video.path.name if video.path else ''}@{video.start_s:.6f}"
         negative = self._text(negative_text)
@@ -231,36 +232,6 @@ class FlowPipeline:
             "kernel": str(weight.dtype).removeprefix("torch."),
         }
 
-    def _window(
-        self,
-        video: Video,
-        frame_times_s: NDArray[np.float64],
-        window_s: tuple[float, float],
-        text: Tensor | None,
-        panorama: bool | None,
-    ) -> ClipFeatures:
-        encoders, sizes = self.encoders, self.network.sizes
-        resizes = [lambda frames: _picture(squash(frames, encoders.clip.size_px))]
-        if (patch_encoder := encoders.patches) is not None:
-            resizes.append(lambda frames: _picture(squash(frames, patch_encoder.size_px, mode="bilinear")))
-        times_s = chosen_times_s(frame_times_s, *window_s, sizes.clip_rate_hz)
-        seen = resized_frames(video, times_s, resizes, panorama)
-        sync_times_s = chosen_times_s(frame_times_s, *window_s, sizes.sync_rate_hz)
-        moving = resized_frames(
-            video,
-            sync_times_s,
-            [lambda frames: _picture(crop_centre(frames, encoders.sync.size_px))],
-            panorama,
-        )
-        return ClipFeatures(
-            clip=encoders.clip(seen[0])[None].cpu(),
-            sync=encoders.sync(moving[0])[None].cpu(),
-            text=torch.zeros(1, sizes.text_tokens, sizes.text_dim) if text is None else text,
-            # In 16 bits, as the paper stores them: the patches of one window are 34 MB even so.
-            patches=None if patch_encoder is None else patch_encoder(seen[1])[None].half().cpu(),
-            text_dropped=torch.ones(1, dtype=torch.bool) if text is None else None,
-        )
-
     def _text(self, text: str) -> Tensor | None:
         """Features (1, W, d) of a text; None for the empty one, whose features the network has stored."""
         return self.encoders.clip.text([text]).cpu() if text.strip() else None
@@ -295,8 +266,3 @@ class FlowPipeline:
                 raise ValueError(
                     f"the network has {name} {wanted}, but the {part} has {given}; use files that belong together"
                 )
-
-
-def _picture(pixels: Tensor) -> np.ndarray:
-    """uint8 (T, 3, H, W) as the array (T, H, W, 3) that encoders take."""
-    return pixels.permute(0, 2, 3, 1).contiguous().numpy()
