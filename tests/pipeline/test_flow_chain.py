@@ -92,8 +92,8 @@ def test_sound_is_as_long_as_the_picture(mono: FlowPipeline, seconds: float) -> 
 
 def test_a_long_clip_is_made_in_windows_that_overlap(mono: FlowPipeline) -> None:
     clip = mono.encode(noise_video(9.0, rate_hz=4.0))
-    assert clip.plan.lengths == (76000, 76000)
-    assert clip.plan.overlap_samples == 8000
+    assert clip.plan.lengths == (128320, 128320)
+    assert clip.plan.overlaps == (0, 112640)
     latents = mono.sample(clip, settings=FlowSettings(steps=1))
     assert not torch.equal(latents.latents[0], latents.latents[1])
     assert mono.decode(latents).samples.shape == (1, 9 * 16000)

@@ -27,20 +27,36 @@ class WavWriter:
     """
 
     def __init__(
-        self, path: str | Path, channels: int, rate_hz: int, layout: str, subtype: Subtype, comment: str = ""
+        self,
+        path: str | Path,
+        channels: int,
+        rate_hz: int,
+        layout: str,
+        subtype: Subtype,
+        comment: str = "",
+        keep_frames: int | None = None,
     ) -> None:
+        """Begin a file; or go on in one that was begun in the same way, after its first `keep_frames` samples."""
         self._subtype = subtype
         self._frame_bytes = channels * _BYTES[subtype]
-        self._frames = 0
+        self._frames = keep_frames or 0
         self._before = _header_before_data(channels, rate_hz, _MASKS[layout], subtype, comment)
-        self._file: BinaryIO = Path(path).open("wb")  # noqa: SIM115 - closed by close()
-        self._file.write(self._header())
+        mode = "wb" if keep_frames is None else "r+b"
+        self._file: BinaryIO = Path(path).open(mode)  # type: ignore[assignment]  # noqa: SIM115 - closed by close()
+        header = self._header()
+        self._file.write(header)
+        self._file.truncate(len(header) + self._frames * self._frame_bytes)
+        self._file.seek(0, 2)
 
     def write(self, samples: np.ndarray) -> None:
         """Append samples of shape (C, N)."""
         interleaved = np.ascontiguousarray(np.asarray(samples, dtype=np.float32).T)
         self._file.write(_encoded(interleaved, self._subtype))
         self._frames += len(interleaved)
+
+    def flush(self) -> None:
+        """Hand what was written to the operating system, so that it outlives this process."""
+        self._file.flush()
 
     def close(self) -> None:
         """Write the final lengths into the header."""
