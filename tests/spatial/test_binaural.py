@@ -2,10 +2,16 @@ import numpy as np
 import pytest
 
 from spatialfoley.conventions import Y
-from spatialfoley.spatial.binaural import HeadFilters, omnitone_filters, render_binaural, render_stereo
+from spatialfoley.spatial.binaural import (
+    HeadFilters,
+    binaural_blocks,
+    omnitone_filters,
+    render_binaural,
+    render_stereo,
+)
 from spatialfoley.spatial.direction import CameraPose, Direction
 from spatialfoley.spatial.foa import encode, rotate
-from spatialfoley.spatial.signal import SpatialAudio
+from spatialfoley.spatial.signal import ComputedSound, SpatialAudio
 from spatialfoley.spatial.trajectory import CameraTrajectory
 
 
@@ -146,3 +152,14 @@ MONO = SpatialAudio(np.zeros((1, 4)), 16000, "mono")
 def test_wrong_listening_is_named(call, message):
     with pytest.raises(ValueError, match=message):
         call()
+
+
+@pytest.mark.parametrize(
+    "head", [None, CameraTrajectory([0.1, 2.0], [0.0, 300.0], [0.0, 40.0], [0.0, -80.0])]
+)
+@pytest.mark.parametrize("count", [1, 32513, 100001])
+def test_ears_in_blocks_are_those_of_the_whole(head, count):
+    scene = SpatialAudio(0.1 * np.random.default_rng(3).standard_normal((4, count)), 48000, "foa")
+    ragged = ComputedSound(48000, "foa", count, lambda: np.split(scene.samples, [1, 90, 5000], axis=1))
+    blocks = np.concatenate(list(binaural_blocks(ragged, head=head)), axis=1)
+    np.testing.assert_array_equal(blocks, render_binaural(scene, head=head).samples)

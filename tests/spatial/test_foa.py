@@ -10,13 +10,14 @@ from spatialfoley.spatial.foa import (
     from_fuma,
     from_n3d,
     listen_from,
+    listening_blocks,
     rotate,
     rotate_field,
     steer,
     to_fuma,
     to_n3d,
 )
-from spatialfoley.spatial.signal import SpatialAudio
+from spatialfoley.spatial.signal import ComputedSound, SpatialAudio
 from spatialfoley.spatial.statistics import intensity_directions
 from spatialfoley.spatial.trajectory import CameraTrajectory
 
@@ -194,3 +195,15 @@ MONO = SpatialAudio(np.zeros((1, 4)), RATE_HZ, "mono")
 def test_wrong_fields_are_named(call, message):
     with pytest.raises(ValueError, match=message):
         call()
+
+
+@pytest.mark.parametrize(
+    "camera", [Direction(30, 10), CameraTrajectory([0.1, 2], [0, 300], [0, 40], [0, -80])]
+)
+def test_listening_in_blocks_is_that_of_the_whole(camera):
+    scene = SpatialAudio(np.random.default_rng(3).standard_normal((4, 100001)), 48000, "foa")
+    ragged = ComputedSound(48000, "foa", 100001, lambda: np.split(scene.samples, [1, 90, 5000], axis=1))
+    blocks = np.concatenate(list(listening_blocks(ragged, camera)), axis=1)
+    np.testing.assert_array_equal(blocks, listen_from(scene, camera).samples)
+    again = np.concatenate(list(listening_blocks(ragged, camera)), axis=1)
+    np.testing.assert_array_equal(blocks, again)

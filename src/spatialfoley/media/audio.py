@@ -15,7 +15,7 @@ from spatialfoley.media.atomic import atomic_path
 from spatialfoley.media.container import open_media
 from spatialfoley.media.errors import MediaError
 from spatialfoley.media.wav import Subtype, WavWriter
-from spatialfoley.spatial.signal import Layout, SpatialAudio
+from spatialfoley.spatial.signal import LAYOUT_CHANNELS, Layout, Sound, SpatialAudio
 
 AMBIX_COMMENT = "AmbiX ACN SN3D order 1 WYZX"
 """Text that every ambisonic file carries: the header itself has no field for the convention."""
@@ -57,16 +57,14 @@ def read_audio(path: str | Path, layout: Layout | None = None) -> SpatialAudio:
     return SpatialAudio(samples, int(rate_hz), guessed)
 
 
-def write_audio(
-    path: str | Path, audio: SpatialAudio, subtype: Subtype = "PCM_24", comment: str = ""
-) -> None:
+def write_audio(path: str | Path, audio: Sound, subtype: Subtype = "PCM_24", comment: str = "") -> None:
     """Write a WAV file, completely or not at all.
 
     Ambisonic files have channel mask 0 and the comment "AmbiX ACN SN3D order 1 WYZX".
 
     Args:
         path: the file to write, ending in .wav.
-        audio: what to write.
+        audio: what to write; sound on disk is read in blocks.
         subtype: "PCM_16", "PCM_24" or "FLOAT".
         comment: further text for the file's comment field.
 
@@ -79,16 +77,15 @@ def write_audio(
         raise ValueError(f"subtype is {subtype!r}; give one of {', '.join(get_args(Subtype))}")
     if target.suffix.lower() != ".wav":
         raise MediaError(f"cannot write {target}: the name must end in .wav")
-    refuse_unwritable(audio.samples, may_exceed_full_scale=subtype == "FLOAT")
     text = "; ".join(part for part in (_COMMENTS.get(audio.layout, ""), comment) if part)
-    channels, length = audio.samples.shape
-    block = 1 << 20
+    channels = LAYOUT_CHANNELS[audio.layout]
     with (
         atomic_path(target) as temporary,
         WavWriter(temporary, channels, audio.rate_hz, audio.layout, subtype, text) as writer,
     ):
-        for start in range(0, length, block):
-            writer.write(audio.samples[:, start : start + block])
+        for block in audio.blocks():
+            refuse_unwritable(block, may_exceed_full_scale=subtype == "FLOAT")
+            writer.write(block)
 
 
 def refuse_unwritable(samples: np.ndarray, may_exceed_full_scale: bool = False) -> None:

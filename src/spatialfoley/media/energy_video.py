@@ -8,6 +8,7 @@ moments the covariance runs linearly, which keeps the paint from flickering.
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +18,7 @@ from spatialfoley.media.frame_writer import write_frames
 from spatialfoley.media.video import Video
 from spatialfoley.spatial.energy_map import beam_rms, energy_map
 from spatialfoley.spatial.projection import panorama_directions, view_directions
-from spatialfoley.spatial.signal import SpatialAudio, require_layout
+from spatialfoley.spatial.signal import Sound, require_layout
 
 FloatArray = NDArray[np.float32]
 
@@ -50,8 +51,8 @@ class PaintSettings:
 def write_energy_video(
     path: str | Path,
     video: Video,
-    heard: SpatialAudio,
-    ears: SpatialAudio,
+    heard: Sound,
+    ears: Sound,
     panorama: bool = False,
     fov_deg: float = 90.0,
     settings: PaintSettings | None = None,
@@ -103,7 +104,7 @@ def pixel_directions(
     return view_directions(size, math.degrees(2 * math.atan(half_width)))
 
 
-def moving_covariance(heard: SpatialAudio, maps_per_s: float) -> FloatArray:
+def moving_covariance(heard: Sound, maps_per_s: float) -> FloatArray:
     """Covariance of overlapping stretches of a field, one for each painted moment.
 
     Each stretch is twice as long as the step between moments and fades in and out.
@@ -114,13 +115,19 @@ def moving_covariance(heard: SpatialAudio, maps_per_s: float) -> FloatArray:
     require_layout(heard, "foa", "heard")
     step = heard.rate_hz / maps_per_s
     half = max(1, round(step))
-    moments = int(heard.samples.shape[1] / step) + 2
+    moments = int(heard.frames / step) + 2
     weight = np.sqrt(np.hanning(2 * half + 2)[1:-1]).astype(np.float32)
-    padded = np.pad(heard.samples, ((0, 0), (half, 3 * half)))
     covariances = np.empty((moments, 4, 4), np.float32)
+    blocks = chain([np.zeros((4, half), np.float32)], heard.blocks())
+    held, first = next(blocks), 0
     for index in range(moments):
         start = round(index * step)
-        stretch = padded[:, start : start + 2 * half] * weight[: padded.shape[1] - start]
+        while first + held.shape[1] < start + 2 * half:
+            block = next(blocks, None)
+            if block is None:  # silence behind the end
+                block = np.zeros((4, 2 * half), np.float32)
+            held, first = np.concatenate([held[:, start - first :], block], axis=1), start
+        stretch = held[:, start - first : start - first + 2 * half] * weight
         covariances[index] = stretch @ stretch.T / half
     return covariances
 

@@ -15,7 +15,7 @@ from av.video.reformatter import ColorRange, Colorspace, VideoReformatter
 from spatialfoley.media.atomic import atomic_path
 from spatialfoley.media.errors import MediaError
 from spatialfoley.media.sound_track import SoundCodec, SoundTrack, coded_rate_hz, default_codec
-from spatialfoley.spatial.signal import SpatialAudio
+from spatialfoley.spatial.signal import Sound
 
 _TICKS_HZ = 90_000
 _BT709 = 1
@@ -37,7 +37,7 @@ def write_frames(
     path: str | Path,
     frames: Iterable[np.ndarray],
     rate_hz: float | None = None,
-    audio: SpatialAudio | None = None,
+    audio: Sound | None = None,
     *,
     times_s: Iterable[float] | None = None,
     duration_s: float | None = None,
@@ -86,7 +86,7 @@ def encode_timed(
     target: Path,
     timed: Iterator[tuple[float, np.ndarray]],
     rate: Fraction,
-    audio: SpatialAudio | None,
+    audio: Sound | None,
     duration_s: float | None,
     *,
     crf: int,

@@ -15,7 +15,7 @@ from spatialfoley.media.errors import MediaError
 from spatialfoley.media.frame_writer import encode_timed, open_output, write_frames
 from spatialfoley.media.sound_track import SoundCodec, SoundTrack, coded_rate_hz, default_codec
 from spatialfoley.media.video import Video, read_video
-from spatialfoley.spatial.signal import SpatialAudio
+from spatialfoley.spatial.signal import Sound
 
 __all__ = ["Muxed", "mux", "write_frames"]
 
@@ -45,7 +45,7 @@ class Muxed:
 
 def mux(
     video_path: str | Path,
-    audio: SpatialAudio,
+    audio: Sound,
     out_path: str | Path,
     start_s: float = 0.0,
     duration_s: float | None = None,
@@ -161,9 +161,7 @@ def _can_cut_by_copying(video: Video) -> bool:
     return ends_whole or inside[-1] == max(inside)
 
 
-def _copy(
-    video: Video, whole: bool, audio: SpatialAudio, target: Path, codec: SoundCodec, ambisonic: bool
-) -> bool:
+def _copy(video: Video, whole: bool, audio: Sound, target: Path, codec: SoundCodec, ambisonic: bool) -> bool:
     """Copy the packets of the stretch; False when they carry no usable time stamps."""
     assert video.path is not None
     with (

@@ -1,5 +1,6 @@
 """One encoded sound track that grows together with the picture and ends with it to the sample."""
 
+from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
 from typing import Any, Literal
@@ -8,8 +9,9 @@ import av
 import numpy as np
 from av.container import OutputContainer
 
-from spatialfoley.media.audio import fit_length, refuse_unwritable, resample
-from spatialfoley.spatial.signal import SpatialAudio
+from spatialfoley.media.audio import fit_length, refuse_unwritable
+from spatialfoley.media.sound_file import FloatArray, resampled_blocks
+from spatialfoley.spatial.signal import LAYOUT_CHANNELS, Sound
 
 SoundCodec = Literal["aac", "opus"]
 
@@ -24,19 +26,19 @@ _BLOCK_SAMPLES = 1 << 15
 class SoundTrack:
     """Feeds an encoder in step with the picture, so that neither waits in memory for the other."""
 
-    def __init__(
-        self, container: OutputContainer, audio: SpatialAudio, codec: SoundCodec, ambisonic: bool
-    ) -> None:
+    def __init__(self, container: OutputContainer, audio: Sound, codec: SoundCodec, ambisonic: bool) -> None:
         """Add the track to `container`, before anything is written to it.
 
+        Samples that are bad raise ValueError when their turn comes.
+
         Raises:
-            ValueError: the layout cannot be played as given, the codec does not fit, or the samples are bad.
+            ValueError: the layout cannot be played as given, or the codec does not fit.
         """
         _check(audio, codec, ambisonic)
         self.rate_hz = coded_rate_hz(audio.rate_hz, codec)
-        self._samples = resample(audio.samples, audio.rate_hz, self.rate_hz)
-        # Resampling can overshoot full scale a little; encoders would clip it anyway.
-        self._samples = np.clip(self._samples, -1.0, 1.0)
+        self._channels = LAYOUT_CHANNELS[audio.layout]
+        self._blocks = self._at_coded_rate(audio)
+        self._held: FloatArray = np.zeros((self._channels, 0), np.float32)
         self._layout = "ambisonic 1" if ambisonic else ("mono" if audio.layout == "mono" else "stereo")
         self._container = container
         self._stream: Any = _add_stream(container, codec, self.rate_hz, self._layout)
@@ -54,7 +56,7 @@ class SoundTrack:
     def _encode_up_to(self, end: int) -> None:
         while self.samples_written < end:
             stop = min(end, self.samples_written + _BLOCK_SAMPLES)
-            block = fit_length(self._samples[:, self.samples_written : stop], stop - self.samples_written)
+            block = self._next(stop - self.samples_written)
             frame = av.AudioFrame.from_ndarray(
                 np.ascontiguousarray(block), format="fltp", layout=self._layout
             )
@@ -64,8 +66,31 @@ class SoundTrack:
             self._container.mux(self._stream.encode(frame))
             self.samples_written = stop
 
+    def _next(self, count: int) -> FloatArray:
+        """The next samples of the sound, and silence behind its end."""
+        while self._held.shape[1] < count:
+            block = next(self._blocks, None)
+            if block is None:
+                self._held = fit_length(self._held, count)
+            else:
+                self._held = np.concatenate([self._held, block], axis=1)
+        wanted, self._held = self._held[:, :count], self._held[:, count:]
+        return wanted
 
-def _check(audio: SpatialAudio, codec: str, ambisonic: bool) -> None:
+    def _at_coded_rate(self, audio: Sound) -> Iterator[FloatArray]:
+        frames = round(audio.frames * self.rate_hz / audio.rate_hz)
+        for block in resampled_blocks(_checked(audio), self._channels, audio.rate_hz, self.rate_hz, frames):
+            # Resampling can overshoot full scale a little; encoders would clip it anyway.
+            yield np.clip(block, -1.0, 1.0)
+
+
+def _checked(audio: Sound) -> Iterator[FloatArray]:
+    for block in audio.blocks(_BLOCK_SAMPLES):
+        refuse_unwritable(block)
+        yield block
+
+
+def _check(audio: Sound, codec: str, ambisonic: bool) -> None:
     if codec not in ("aac", "opus"):
         raise ValueError(f"codec is {codec!r}; give 'aac' or 'opus'")
     if ambisonic and audio.layout != "foa":
@@ -80,7 +105,6 @@ def _check(audio: SpatialAudio, codec: str, ambisonic: bool) -> None:
     if ambisonic and codec == "aac":
         # Measured: AAC turns a source at (-135, -30) degrees to (-149, -35); Opus family 2 keeps it.
         raise ValueError("codec 'aac' bends the directions of ambisonic sound; use codec='opus'")
-    refuse_unwritable(audio.samples)
 
 
 def default_codec(path: Path) -> SoundCodec:

@@ -6,10 +6,10 @@ from pathlib import Path
 from spatialfoley.media.frame_writer import write_frames
 from spatialfoley.media.mux import mux
 from spatialfoley.media.video import Video
-from spatialfoley.spatial.signal import SpatialAudio
+from spatialfoley.spatial.signal import Sound
 
 
-def write_video(path: str | Path, video: Video, audio: SpatialAudio) -> Path:
+def write_video(path: str | Path, video: Video, audio: Sound) -> Path:
     """Write a video with new sound, cut or padded to the picture's length.
 
     The picture of a file is copied where its stretch allows it (``mux``); frames in memory are encoded.

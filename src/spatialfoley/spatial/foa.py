@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 import numpy.typing as npt
 
 from spatialfoley.conventions import FOA_CHANNELS, W, X, Y, Z
 from spatialfoley.spatial.direction import CameraPose, Direction
-from spatialfoley.spatial.signal import SpatialAudio, require_layout
+from spatialfoley.spatial.signal import Sound, SpatialAudio, require_layout
 from spatialfoley.spatial.trajectory import CameraTrajectory, as_trajectory
 
 VECTOR_CHANNELS = (X, Y, Z)
@@ -138,6 +140,14 @@ def listen_from(audio: SpatialAudio, camera: Direction | CameraPose | CameraTraj
     return _rotate_along(audio, as_trajectory(camera), inverse=True)
 
 
+def listening_blocks(
+    foa: Sound, camera: Direction | CameraPose | CameraTrajectory
+) -> Iterator[npt.NDArray[np.float32]]:
+    """Yield what `listen_from` makes of a sound that need not fit into memory, in blocks (4, n)."""
+    require_layout(foa, "foa", "foa")
+    return _rotated_blocks(foa, as_trajectory(camera), inverse=True)
+
+
 def as_world(audio: SpatialAudio, camera: Direction | CameraPose | CameraTrajectory) -> SpatialAudio:
     """A field given relative to a turned camera, put back into the world: the inverse of `listen_from`."""
     require_layout(audio, "foa")
@@ -183,16 +193,25 @@ def check_field(samples: npt.ArrayLike) -> npt.NDArray[np.float32]:
 
 
 def _rotate_along(audio: SpatialAudio, trajectory: CameraTrajectory, inverse: bool) -> SpatialAudio:
+    turned = np.empty_like(audio.samples)
+    start = 0
+    for block in _rotated_blocks(audio, trajectory, inverse):
+        turned[:, start : start + block.shape[1]] = block
+        start += block.shape[1]
+    return SpatialAudio(turned, audio.rate_hz, "foa")
+
+
+def _rotated_blocks(
+    foa: Sound, trajectory: CameraTrajectory, inverse: bool
+) -> Iterator[npt.NDArray[np.float32]]:
     if trajectory.is_static:
         R = trajectory.pose_at(float(trajectory.times_s[0])).matrix()
-        turned = rotate_field(audio.samples, R.T if inverse else R)
-        return SpatialAudio(turned, audio.rate_hz, "foa")
-    count = audio.samples.shape[1]
-    turned = np.empty_like(audio.samples)
-    # Blocks keep the nine rotation planes in the cache; the rotation itself is still one per sample.
-    for start in range(0, count, _ROTATION_BLOCK_SAMPLES):
-        stop = min(start + _ROTATION_BLOCK_SAMPLES, count)
-        R = trajectory.matrices_at(np.arange(start, stop) / audio.rate_hz, dtype=np.float32)
-        block = audio.samples[:, start:stop]
-        turned[:, start:stop] = rotate_field(block, np.swapaxes(R, 1, 2) if inverse else R)
-    return SpatialAudio(turned, audio.rate_hz, "foa")
+        yield from (rotate_field(block, R.T if inverse else R) for block in foa.blocks())
+        return
+    start = 0
+    # Short blocks keep the nine rotation planes in the cache; the rotation itself is still one per sample.
+    for block in foa.blocks(_ROTATION_BLOCK_SAMPLES):
+        stop = start + block.shape[1]
+        R = trajectory.matrices_at(np.arange(start, stop) / foa.rate_hz, dtype=np.float32)
+        yield rotate_field(block, np.swapaxes(R, 1, 2) if inverse else R)
+        start = stop

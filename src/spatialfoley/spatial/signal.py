@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Literal, Protocol, get_args
 
@@ -87,6 +87,10 @@ class SpatialAudio:
         """Length in seconds."""
         return self.frames / self.rate_hz
 
+    def scaled(self, gain: float) -> SpatialAudio:
+        """The same sound times a factor."""
+        return SpatialAudio(self.samples * np.float32(gain), self.rate_hz, self.layout)
+
     def blocks(self, length: int = BLOCK_SAMPLES) -> Iterator[npt.NDArray[np.float32]]:
         """Yield the sound in blocks of shape (C, length); the last may be shorter."""
         return (self.samples[:, start : start + length] for start in range(0, self.frames, length))
@@ -95,6 +99,27 @@ class SpatialAudio:
     def peak(self) -> float:
         """Largest magnitude of any sample, 0 for no samples."""
         return float(np.max(np.abs(self.samples), initial=0.0))
+
+
+@dataclass(frozen=True, eq=False)
+class ComputedSound:
+    """Sound that is computed anew each time it is read, for example one turned or filtered on the way.
+
+    Attributes:
+        rate_hz: Samples per second.
+        layout: What the channels mean.
+        frames: Samples of one channel.
+        source: Starts a pass over blocks of any lengths, which together have that many samples.
+    """
+
+    rate_hz: int
+    layout: Layout
+    frames: int
+    source: Callable[[], Iterable[npt.NDArray[np.float32]]]
+
+    def blocks(self, length: int = BLOCK_SAMPLES) -> Iterator[npt.NDArray[np.float32]]:
+        """Yield the whole sound from its start, in blocks of shape (C, length); the last may be shorter."""
+        return rechunked(self.source(), length)
 
 
 def require_layout(audio: Sound, layout: Layout, argument: str = "audio") -> None:
