@@ -211,3 +211,67 @@ def test_expected_ratios_take_the_mean_of_the_first_level_of_y_z_x_and_of_nothin
     assert (codes[..., first_levels] == 5).all(), "half 2, half 8"
     others = [k for k in range(12) if k not in first_levels]
     assert (codes[..., others] == 2).all(), "the likeliest token, the lower one of two"
+
+
+def test_a_clip_goes_on_from_its_own_beginning() -> None:
+    """Without chance, forcing the first frames of a clip gives the same clip: fed as if they had been drawn."""
+    config = VisageConfig.tiny()
+    model, conditions = random_model(config), random_conditions(config)
+    branches = Guidance.dual(2.0, 1.0)
+    with torch.inference_mode():
+        states = torch.stack(
+            [
+                model.encode(conditions.without(visual=not b.visual, direction=not b.direction))
+                for b in branches.branches
+            ]
+        )
+
+    def run(prefix: Tensor | None) -> Tensor:
+        step = plain_stepper(model, states, model.layout.row_count(6))
+        return sample_rows(step, model.layout, 6, branches.weights, GREEDY, None, prefix=prefix)
+
+    whole = run(None)
+    for frames in (1, 3, 5):
+        assert torch.equal(run(whole[:, :frames]), whole)
+    other = (whole[:, :3] + 1) % model.config.dac_vocab_size
+    assert torch.equal(run(other)[:, :3], other)
+    assert not torch.equal(run(other)[:, 3:], whole[:, 3:])
+
+
+def test_a_prefix_uses_up_no_noise_and_is_not_changed() -> None:
+    asked: list[tuple[int, int]] = []
+
+    class CountingNoise(SeededNoise):
+        def draw(self, active: int, vocabulary: int) -> Tensor:
+            asked.append((active, vocabulary))
+            return super().draw(active, vocabulary)
+
+    logits = torch.zeros(VOCABULARY)
+    prefix = torch.randint(VOCABULARY, (8, 60, 12), generator=torch.Generator().manual_seed(0))
+    settings = SamplingSettings(expected_ratios=True)
+    codes = sample_rows(flat(logits), LAYOUT, 100, ALONE, settings, CountingNoise(0, range(8)), prefix=prefix)
+    assert torch.equal(codes[:, :60], prefix)
+    assert len(asked) == 201 - 120
+    assert codes[:, 60:].unique().numel() == VOCABULARY
+
+
+def test_a_prefix_of_mono_rows() -> None:
+    layout = TokenLayout(levels=3, channels=1, pad_id=VOCABULARY)
+    prefix = torch.full((2, 2, 3), 9)
+    step = scripted(lambda row, k: row // 2 + k, layout, 10)
+    codes = sample_rows(step, layout, 5, ALONE, GREEDY, None, prefix=prefix)
+    assert torch.equal(codes[:, :2], prefix)
+    assert torch.equal(codes[0, 2:], torch.arange(2, 5)[:, None] + torch.arange(3)[None])
+
+
+def test_a_prefix_that_leaves_nothing_to_generate_is_refused() -> None:
+    with pytest.raises(ValueError, match="prefix has 5 frames, but must be shorter than the clip's 5"):
+        sample_rows(
+            scripted(lambda row, k: 0),
+            LAYOUT,
+            5,
+            ALONE,
+            GREEDY,
+            None,
+            prefix=torch.zeros(2, 5, 12, dtype=int),
+        )

@@ -10,6 +10,7 @@ from spatialfoley.generators.guidance import Branch, Guidance
 from spatialfoley.generators.visaudio.conditions import FlowConditions
 from spatialfoley.generators.visaudio.sampler import (
     FlowSettings,
+    Known,
     Solver,
     branch_velocity,
     generate_latents,
@@ -216,3 +217,56 @@ def test_impossible_noise_is_refused() -> None:
         seeded_noise(7, (0,), 0, 5)
     with pytest.raises(ValueError, match="seed -1 and clip_indices"):
         seeded_noise(-1, (0,), 3, 5)
+
+
+@pytest.mark.parametrize("solver", SOLVERS)
+def test_known_latents_are_seen_on_their_path_and_returned_unchanged(solver: Solver) -> None:
+    generator = torch.Generator().manual_seed(0)
+    known = Known(torch.randn(1, 2, 3, 4, generator=generator), torch.randn(1, 2, 3, 4, generator=generator))
+    noise = torch.randn(1, 2, 7, 4, generator=generator)
+    seen: list[float] = []
+
+    def velocity(x: Tensor, t: Tensor, branches: tuple[Branch, ...]) -> Tensor:
+        seen.append(float(t))
+        torch.testing.assert_close(x[..., :3, :], t * known.latents + (1 - t) * known.noise)
+        return (x.mean(dim=2, keepdim=True) - x)[None]
+
+    settings = FlowSettings(steps=5, solver=solver)
+    made = generate_latents(velocity, noise, Guidance.none(), settings, known=known)
+    assert torch.equal(made[..., :3, :], known.latents)
+    assert len(seen) == (10 if solver == "midpoint" else 5)
+    # What is generated sees what is known: another beginning, another end.
+    other = Known(known.latents + 1, known.noise)
+    seen_before = made[..., 3:, :]
+    with pytest.raises(AssertionError):
+        torch.testing.assert_close(
+            generate_latents(
+                lambda x, t, b: (x.mean(dim=2, keepdim=True) - x)[None],
+                *(noise, Guidance.none(), settings),
+                known=other,
+            )[..., 3:, :],
+            seen_before,
+        )
+
+
+def test_a_window_that_begins_as_it_was_made_is_made_again() -> None:
+    """The field of one window: what came out, put in as known with its noise, gives the same."""
+    noise = torch.randn(1, 6, 2, generator=torch.Generator().manual_seed(1))
+
+    def velocity(x: Tensor, t: Tensor, branches: tuple[Branch, ...]) -> Tensor:
+        return gaussian_field(x, t)[None]
+
+    settings = FlowSettings(steps=200)
+    whole = generate_latents(velocity, noise, Guidance.none(), settings)
+    known = Known(whole[:, :2], noise[:, :2])
+    blank = torch.cat([torch.zeros(1, 2, 2), noise[:, 2:]], dim=1)
+    again = generate_latents(velocity, blank, Guidance.none(), settings, known=known)
+    assert torch.equal(again, whole)
+
+
+def test_known_latents_that_do_not_fit_are_refused() -> None:
+    with pytest.raises(ValueError, match="both must be of the same frames"):
+        Known(torch.zeros(1, 2, 3), torch.zeros(1, 3, 3))
+    whole = Known(torch.zeros(1, 4, 3), torch.zeros(1, 4, 3))
+    with pytest.raises(ValueError, match=r"\(1, 4, 3\), but must be the beginning of \(1, 4, 3\)"):
+        generate_latents(lambda x, t, b: x[None], torch.zeros(1, 4, 3), known=whole)

@@ -137,6 +137,7 @@ def sample_rows(
     settings: SamplingSettings,
     noise: NoiseSource | None,
     on_row: Callable[[int, int], None] | None = None,
+    prefix: Tensor | None = None,
 ) -> Tensor:
     """Generate the codes of a batch of clips.
 
@@ -148,12 +149,14 @@ def sample_rows(
         settings: How tokens are drawn.
         noise: Noise for the draws; may be None when every codebook is greedy.
         on_row: Called after each row with its number (from 1) and the number of rows.
+        prefix: Codes (B, P, K) of the first P < S frames, which are fed to the network as they are and use up no
+            noise: the clip goes on from there.
 
     Returns:
         Codes (B, S, K), int64.
 
     Raises:
-        ValueError: If frames is not positive, or noise is missing.
+        ValueError: If frames is not positive, noise is missing, or the prefix leaves nothing to generate.
     """
     if frames < 1:
         raise ValueError(
@@ -162,20 +165,33 @@ def sample_rows(
     greedy = settings.of_w[0] == 0 and settings.of_spatial[0] == 0
     if noise is None and not greedy:
         raise ValueError("noise is None, but a temperature above 0 needs it")
+    if prefix is not None and prefix.shape[1] >= frames:
+        raise ValueError(f"prefix has {prefix.shape[1]} frames, but must be shorter than the clip's {frames}")
+    known = None if prefix is None or prefix.shape[1] == 0 else layout.interleave(prefix).transpose(0, 1)
     row_count = layout.row_count(frames)
     rows: Tensor | None = None
     previous: Tensor | None = None
     for row_index in range(row_count):
-        logits = mix_branches(step_fn(row_index, previous), guidance_weights)
+        predictions = step_fn(row_index, previous)
+        if known is not None and row_index < 2 * (len(known) // 2):
+            previous = known[row_index]
+            continue
+        logits = mix_branches(predictions, guidance_weights)
         batch, count, vocabulary = logits.shape
         drawn = None if greedy or noise is None else noise.draw(count, vocabulary)
         if rows is None:
             rows = torch.full((row_count, batch, layout.codebooks), layout.pad_id, device=logits.device)
+            if known is not None:
+                rows[: len(known)] = known
         codebooks = layout.active_codebooks(row_index, row_count - 1)
         active, w_count = _placement(codebooks, layout, logits.device)
         chosen = _choose(logits, w_count, settings, drawn)
         if settings.expected_ratios and row_index % 2 and layout.channels > 1:
             chosen[:, w_count:] = expected_tokens(logits[:, w_count:])
+        if known is not None and row_index < len(known):
+            # The row after the prefix still holds the finer levels of its last frame.
+            given = known[row_index][:, active]
+            chosen = torch.where(given == layout.pad_id, chosen, given)
         previous = rows[row_index]
         previous[:, active] = chosen
         if on_row is not None:

@@ -73,6 +73,31 @@ class FlowSettings:
         return even if self.shift == 1 else even / (even + self.shift * (1 - even))
 
 
+@dataclass(frozen=True)
+class Known:
+    """The beginning of a clip that is known already: the end of the window before.
+
+    Attributes:
+        latents: (B, ..., P, channels), normalised, time on the last axis but one.
+        noise: What they were made from, of the same shape.
+    """
+
+    latents: Tensor
+    noise: Tensor
+
+    def __post_init__(self) -> None:
+        if self.latents.shape != self.noise.shape:
+            raise ValueError(
+                f"latents have the shape {tuple(self.latents.shape)} and noise {tuple(self.noise.shape)}; "
+                "both must be of the same frames"
+            )
+
+    @property
+    def frames(self) -> int:
+        """Latent frames P."""
+        return self.latents.shape[-2]
+
+
 PUBLISHED_SETTINGS = FlowSettings()
 PUBLISHED_GUIDANCE = Guidance.of_strength(4.5)
 
@@ -83,6 +108,7 @@ def generate_latents(
     guidance: Guidance = PUBLISHED_GUIDANCE,
     settings: FlowSettings = PUBLISHED_SETTINGS,
     on_step: Callable[[int, int], None] | None = None,
+    known: Known | None = None,
 ) -> Tensor:
     """Follow the guided flow from noise to latents.
 
@@ -92,12 +118,26 @@ def generate_latents(
         guidance: Branches and their weights.
         settings: Steps, solver, and when guidance acts.
         on_step: Called after each step with its number (from 1) and the number of steps.
+        known: Latents that the clip begins with, and their noise, which replaces that of `noise`. They move
+            along the straight path between the two, where the network sees them; they are returned unchanged.
 
     Returns:
         Latents (B, ...), normalised as the network's are.
+
+    Raises:
+        ValueError: If the known latents do not fit the noise, or leave nothing to generate.
     """
     guided = guided_velocity(velocity, guidance, settings.guidance_start, settings.guidance_end)
-    return integrate(guided, noise, settings.times(), settings.solver, on_step)
+    if known is None:
+        return integrate(guided, noise, settings.times(), settings.solver, on_step)
+    if known.latents.shape[:-2] != noise.shape[:-2] or known.frames >= noise.shape[-2]:
+        raise ValueError(
+            f"known latents have the shape {tuple(known.latents.shape)}, but must be the beginning of "
+            f"{tuple(noise.shape)}"
+        )
+    held = _with_start(noise, known.noise)
+    made = integrate(_held_velocity(guided, known), held, settings.times(), settings.solver, on_step)
+    return _with_start(made, known.latents)
 
 
 def guided_velocity(
@@ -219,6 +259,22 @@ def seeded_noise(
         return noise.expand(branches, -1, -1)
 
     return torch.stack([clip(generator) for generator in clip_generators(seed, clip_indices)]).to(device)
+
+
+def _held_velocity(velocity: Velocity, known: Known) -> Velocity:
+    """The field that carries known latents along their straight path, whatever the network says of them."""
+    straight = known.latents - known.noise
+
+    def held(x: Tensor, t: Tensor) -> Tensor:
+        # Rounding would add up over the steps.
+        on_path = _with_start(x, float(t) * known.latents + (1 - float(t)) * known.noise)
+        return _with_start(velocity(on_path, t), straight)
+
+    return held
+
+
+def _with_start(x: Tensor, start: Tensor) -> Tensor:
+    return torch.cat([start.to(x.dtype), x[..., start.shape[-2] :, :]], dim=-2)
 
 
 def _conditions_of(branch: Branch, full: FlowConditions, null: FlowConditions | None) -> FlowConditions:
