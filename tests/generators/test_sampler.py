@@ -226,6 +226,7 @@ def test_a_clip_goes_on_from_its_own_beginning() -> None:
             ]
         )
 
+    @torch.inference_mode()
     def run(prefix: Tensor | None) -> Tensor:
         step = plain_stepper(model, states, model.layout.row_count(6))
         return sample_rows(step, model.layout, 6, branches.weights, GREEDY, None, prefix=prefix)
