@@ -70,3 +70,24 @@ def test_weights_for_other_classes_are_refused(tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text(json.dumps({"classes": ["kettle"]}))
     with pytest.raises(ValueError, match="knows kettle, the world has ball"):
         load_world_classifier(tmp_path)
+
+
+def test_embeddings_are_what_the_last_layer_sees() -> None:
+    model = load_world_classifier()
+    sounds = np.stack(
+        [render_mono(make_scene(held_out_seed(index, 6), kind="in_view")) for index in range(3)]
+    )
+    embedded = model.embed(sounds, 16000)
+    assert embedded.shape == (3, model.embedding_size)
+    logits = model(log_mel(torch.from_numpy(sounds)))
+    torch.testing.assert_close(model.head(torch.from_numpy(embedded)), logits)
+    np.testing.assert_allclose(model.embed(0.1 * sounds, 16000), embedded, atol=1e-3)
+    assert np.abs(embedded[0] - embedded[1]).max() > 0.1
+
+
+def test_silence_has_one_embedding_and_bad_shapes_none() -> None:
+    model = load_world_classifier()
+    short, long = (model.embed(np.zeros((1, count)), 16000) for count in (16000, 32000))
+    np.testing.assert_allclose(short, long, atol=0.05)
+    with pytest.raises(ValueError, match=r"sounds has shape \(16000,\); give waveforms"):
+        model.embed(np.zeros(16000), 16000)

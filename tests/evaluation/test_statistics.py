@@ -1,7 +1,12 @@
 import numpy as np
 import pytest
 
-from spatialfoley.evaluation.statistics import bootstrap_interval, wilson_interval
+from spatialfoley.evaluation.statistics import (
+    bootstrap_interval,
+    correlation_interval,
+    crossed_interval,
+    wilson_interval,
+)
 
 
 def test_wilson_interval_of_a_known_case() -> None:
@@ -49,3 +54,51 @@ def test_bad_input_is_named() -> None:
         bootstrap_interval([1.0, float("nan")])
     with pytest.raises(ValueError, match=r"successes is 5; it must lie in \[0, trials = 4\]"):
         wilson_interval(5, 4)
+
+
+def moments(x: np.ndarray, y: np.ndarray) -> list[float]:
+    return [len(x), x.sum(), y.sum(), (x * x).sum(), (y * y).sum(), (x * y).sum()]
+
+
+def test_correlation_of_all_pairs_and_within_clips() -> None:
+    rng = np.random.default_rng(3)
+    clips = [(mean + rng.normal(size=8), mean) for mean in rng.normal(0, 5, 40)]
+    # Every clip is right on average and opposite in what changes within it.
+    pairs = [(x, 2 * mean - x) for x, mean in clips]
+    sums = [moments(x, y) for x, y in pairs]
+    whole = correlation_interval(sums)
+    x, y = (np.concatenate(side) for side in zip(*pairs, strict=True))
+    assert whole.value == pytest.approx(np.corrcoef(x, y)[0, 1])
+    assert 0.8 < whole.low < whole.value < whole.high < 1
+    assert whole.count == 40
+    assert correlation_interval(sums, within=True).value == pytest.approx(-1)
+
+
+def test_correlation_of_what_does_not_vary_is_none() -> None:
+    still = moments(np.full(9, 0.3), np.arange(9.0))
+    assert correlation_interval([still]) is None
+    assert correlation_interval([]) is None
+    assert correlation_interval([[0.0] * 6]) is None
+    assert correlation_interval([still, moments(np.full(9, 2.0), np.arange(9.0))], within=True) is None
+    with pytest.raises(ValueError, match=r"moments has shape \(2, 5\); it must be \(clips, 6\)"):
+        correlation_interval(np.zeros((2, 5)))
+
+
+def test_runs_widen_the_interval_of_clips() -> None:
+    rng = np.random.default_rng(4)
+    clips, runs = rng.normal(0, 1, 200), np.array([-2.0, 0.0, 2.0])
+    alike, apart = np.tile(clips, (3, 1)), clips + runs[:, None]
+    narrow, wide = crossed_interval(alike, np.nanmean), crossed_interval(apart, np.nanmean)
+    assert narrow.value == pytest.approx(wide.value)
+    assert narrow.high - narrow.low == pytest.approx(2 * 1.96 / np.sqrt(200), rel=0.15)
+    assert wide.high - wide.low > 3
+    assert wide.count == 600
+
+
+def test_undefined_values_are_passed_over() -> None:
+    values = np.array([[1.0, np.nan, 3.0], [np.nan, np.nan, 3.0]])
+    interval = crossed_interval(values)
+    assert (interval.value, interval.count) == (3, 3)
+    assert crossed_interval(np.full((2, 3), np.nan)) is None
+    with pytest.raises(ValueError, match=r"values has shape \(3,\); it must be \(runs, clips\)"):
+        crossed_interval(np.zeros(3))

@@ -69,13 +69,42 @@ class WorldClassifier(nn.Module):
                 nn.MaxPool2d(2),
             ]
         self.blocks = nn.Sequential(*blocks)
-        pooled = widths[-1] * (BANDS >> len(widths))
-        self.head = nn.Sequential(nn.Dropout(0.2), nn.Linear(2 * pooled, len(CLASSES)))
+        self.pooled = widths[-1] * (BANDS >> len(widths))
+        self.head = nn.Sequential(nn.Dropout(0.2), nn.Linear(2 * self.pooled, len(CLASSES)))
 
     def forward(self, bands: Tensor) -> Tensor:
         """Logits of shape (B, classes) for log-mel bands of shape (B, 48, T), T ≥ 16."""
+        return self.head(self.embedding(bands))
+
+    def embedding(self, bands: Tensor) -> Tensor:
+        """What the last layer sees: mean and maximum over time, (B, embedding_size), of bands (B, 48, T)."""
         features = self.blocks(bands[:, None]).flatten(1, 2)
-        return self.head(torch.cat([features.mean(2), features.amax(2)], dim=1))
+        return torch.cat([features.mean(2), features.amax(2)], dim=1)
+
+    @property
+    def embedding_size(self) -> int:
+        """Dimensions of the embedding."""
+        return self.pooled * 2
+
+    @torch.no_grad()
+    def embed(self, sounds: NDArray[np.floating], rate_hz: int) -> NDArray[np.float32]:
+        """Embeddings of waveforms, for distances between sets of sounds; the level of a sound is left out.
+
+        Args:
+            sounds: Waveforms of shape (B, N), at least 0.3 s each.
+            rate_hz: Sampling rate in Hz.
+
+        Returns:
+            Shape (B, embedding_size); silence has an embedding too, always the same.
+
+        Raises:
+            ValueError: The sounds have another shape or are too short.
+        """
+        if sounds.ndim != 2 or sounds.shape[1] < 0.3 * rate_hz:
+            raise ValueError(f"sounds has shape {sounds.shape}; give waveforms (B, N) of at least 0.3 s")
+        samples = torch.from_numpy(resample(sounds.astype(np.float32), rate_hz, RATE_HZ))
+        self.eval()
+        return self.embedding(log_mel(samples)).numpy()
 
     @torch.no_grad()
     def classify(self, mono: NDArray[np.floating], rate_hz: int) -> str | None:

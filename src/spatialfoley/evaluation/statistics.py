@@ -2,7 +2,9 @@
 
 References:
     Efron, "Bootstrap Methods", Annals of Statistics 1979 (percentile interval). Wilson, "Probable
-    Inference, the Law of Succession, and Statistical Inference", JASA 1927 (interval of a share).
+    Inference, the Law of Succession, and Statistical Inference", JASA 1927 (interval of a share). Bland and
+    Altman, "Calculating Correlation Coefficients with Repeated Observations", BMJ 1995 (within clips). Owen, "The
+    Pigeonhole Bootstrap", Annals of Applied Statistics 2007 (runs and clips drawn independently).
 """
 
 from collections.abc import Callable
@@ -69,3 +71,96 @@ def wilson_interval(successes: float, trials: int) -> Interval | None:
     middle = (share + _Z_95**2 / (2 * trials)) / scale
     half = _Z_95 * np.sqrt(share * (1 - share) / trials + _Z_95**2 / (4 * trials**2)) / scale
     return Interval(share, max(0.0, float(middle - half)), min(1.0, float(middle + half)), trials)
+
+
+def correlation_interval(
+    moments: ArrayLike, within: bool = False, draws: int = 2000, seed: int = 0
+) -> Interval | None:
+    """Correlation of pairs that come in clips, with its bootstrap 95 % interval over clips.
+
+    Args:
+        moments: Sums over the pairs of each clip: count, x, y, x², y², xy; shape (clips, 6).
+        within: Take each clip's own means off both sides first: only what changes within clips counts, not
+            what differs between them.
+        draws: Resamples.
+        seed: Seed of the resampling.
+
+    Returns:
+        The interval, counting clips with pairs; None where there is nothing to correlate.
+    """
+    sums = _clip_moments(moments, within)
+    value = float(_correlation(sums.sum(axis=0)))
+    if not np.isfinite(value):
+        return None
+    picks = np.random.default_rng(seed).integers(0, len(sums), size=(draws, len(sums)))
+    drawn = _correlation(sums[picks].sum(axis=1))
+    low, high = np.percentile(drawn[np.isfinite(drawn)], [2.5, 97.5])
+    return Interval(value, float(low), float(high), len(sums))
+
+
+def crossed_interval(
+    values: ArrayLike,
+    statistic: Callable[..., np.ndarray] = np.nanmedian,
+    draws: int = 2000,
+    seed: int = 0,
+) -> Interval | None:
+    """Bootstrap 95 % interval of a statistic over several runs on the same clips: runs and clips are drawn anew.
+
+    Args:
+        values: One value per run and clip, (runs, clips); NaN where a score is not defined.
+        statistic: Takes an array and ``axis`` and passes over NaN: `np.nanmedian`, `np.nanmean`.
+        draws: Resamples.
+        seed: Seed of the resampling.
+
+    Returns:
+        The interval, counting defined values; None without any.
+
+    Raises:
+        ValueError: `values` has another shape.
+    """
+    array = np.asarray(values, dtype=np.float64)
+    if array.ndim != 2:
+        raise ValueError(f"values has shape {array.shape}; it must be (runs, clips)")
+    # A clip that no run has a value for says nothing; drawn alone it would leave a resample empty.
+    array = array[:, np.isfinite(array).any(axis=0)] if array.size else array
+    if array.size == 0:
+        return None
+    rng = np.random.default_rng(seed)
+    runs, clips = array.shape
+    drawn = np.empty(draws)
+    for index in range(draws):
+        picked = array[rng.integers(0, runs, runs)][:, rng.integers(0, clips, clips)]
+        drawn[index] = statistic(picked, axis=None) if np.isfinite(picked).any() else np.nan
+    low, high = np.nanpercentile(drawn, [2.5, 97.5])
+    count = int(np.isfinite(array).sum())
+    return Interval(float(statistic(array, axis=None)), float(low), float(high), count)
+
+
+def _clip_moments(moments: ArrayLike, within: bool) -> np.ndarray:
+    """Moments (clips, 6) of clips that have pairs, about their own means if asked."""
+    sums = np.asarray(moments, dtype=np.float64)
+    if sums.size == 0:
+        return np.zeros((0, 6))
+    if sums.ndim != 2 or sums.shape[1] != 6:
+        raise ValueError(f"moments has shape {sums.shape}; it must be (clips, 6)")
+    sums = sums[sums[:, 0] > 0]
+    if not within:
+        return sums
+    count, x, y, xx, yy, xy = sums.T
+    nothing = np.zeros_like(count)
+    spreads = _spread(xx, x, count), _spread(yy, y, count)
+    return np.stack([count, nothing, nothing, *spreads, xy - x * y / count], axis=1)
+
+
+def _correlation(sums: np.ndarray) -> np.ndarray:
+    """Pearson's correlation of moments (..., 6); NaN where one side does not vary."""
+    count, x, y, xx, yy, xy = np.moveaxis(sums, -1, 0)
+    count = np.maximum(count, 1)
+    spread = np.sqrt(_spread(xx, x, count) * _spread(yy, y, count))
+    return np.divide(xy - x * y / count, spread, out=np.full_like(spread, np.nan), where=spread > 0)
+
+
+def _spread(squares: np.ndarray, total: np.ndarray, count: np.ndarray) -> np.ndarray:
+    """Sum of squares about the mean; what rounding alone leaves is 0."""
+    spread = squares - total * total / count
+    return np.where(spread > 1e-12 * squares, spread, 0.0)
