@@ -84,6 +84,16 @@ def test_conditions_are_dropped_independently_and_as_often_as_said() -> None:
     assert float(both) == pytest.approx(0.03, abs=0.01)
 
 
+def test_clips_without_a_text_stay_without() -> None:
+    features = ClipFeatures(*torch.zeros(3, 4, 1, 1), text_dropped=torch.tensor([True, False, True, False]))
+    kept = drop_conditions(features, ObjectiveSettings(drop_video=0.0, drop_text=0.0), seeded())
+    assert kept.text_dropped is not None
+    assert kept.text_dropped.tolist() == [True, False, True, False]
+    dropped = drop_conditions(features, ObjectiveSettings(drop_video=0.0, drop_text=1.0), seeded())
+    assert dropped.text_dropped is not None
+    assert dropped.text_dropped.all()
+
+
 @torch.no_grad()
 def test_a_dropped_video_leaves_no_trace() -> None:
     network = random_visaudio()

@@ -135,14 +135,18 @@ def draw_point(
 def drop_conditions(
     features: ClipFeatures, settings: ObjectiveSettings, generator: torch.Generator | None = None
 ) -> ClipFeatures:
-    """Mark clips whose video or text is to be replaced by the null one, so that guidance can be used later."""
+    """Mark clips whose video or text is to be replaced by the null one, so that guidance can be used later.
+
+    Clips that are marked already, such as those without a text, stay so.
+    """
     batch, device = len(features.clip), features.clip.device
     draws = torch.rand(2, batch, generator=generator)
-    return replace(
-        features,
-        video_dropped=(draws[0] < settings.drop_video).to(device),
-        text_dropped=(draws[1] < settings.drop_text).to(device),
-    )
+    video, text = (draws[0] < settings.drop_video).to(device), (draws[1] < settings.drop_text).to(device)
+    if features.video_dropped is not None:
+        video = video | features.video_dropped
+    if features.text_dropped is not None:
+        text = text | features.text_dropped
+    return replace(features, video_dropped=video, text_dropped=text)
 
 
 def sample_posterior(mean: Tensor, std: Tensor, generator: torch.Generator | None = None) -> Tensor:
