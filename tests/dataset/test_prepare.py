@@ -16,7 +16,8 @@ from spatialfoley.codecs.tiny import token_to_ratio
 from spatialfoley.dataset.clip_encoding import ClipEncoder, turned_right
 from spatialfoley.dataset.clip_tensors import ClipArrays, ClipTensors
 from spatialfoley.dataset.manifest import read_clip_manifest
-from spatialfoley.dataset.prepare import Prepared, prepare_clips
+from spatialfoley.dataset.prepare import prepare_clips
+from spatialfoley.dataset.preparing import Prepared
 from spatialfoley.generators.visage.config import VisageConfig
 from spatialfoley.media.audio import write_audio
 from spatialfoley.media.frame_writer import write_frames
