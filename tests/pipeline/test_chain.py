@@ -4,13 +4,16 @@ import numpy as np
 import pytest
 import torch
 
+from spatialfoley.media.audio import read_audio
 from spatialfoley.media.video import Video
 from spatialfoley.pipeline import Pipeline, load_pipeline
 from spatialfoley.pipeline.chain import clip_seed
+from spatialfoley.pipeline.clip import GenerationSettings
+from spatialfoley.pipeline.stream import stream_sound
 from spatialfoley.spatial.direction import CameraPose, Direction
 from spatialfoley.spatial.foa import rotate
 from spatialfoley.spatial.trajectory import CameraTrajectory
-from tests.model_folders import write_tiny_model
+from tests.model_folders import write_published_model, write_tiny_model
 
 
 @pytest.fixture(scope="module")
@@ -95,21 +98,80 @@ def test_clips_with_other_names_have_other_noise() -> None:
     assert min(seeds) >= 0
 
 
-def test_a_long_clip_is_made_of_windows_in_one_batch_or_several(camera_model: Pipeline) -> None:
-    video = noise_video(66, 12.0)
-    conditions = camera_model.encode(video)
-    assert len(conditions.windows) == 2
+def test_each_window_of_a_long_clip_goes_on_from_the_one_before(camera_model: Pipeline) -> None:
+    conditions = camera_model.encode(noise_video(150, 12.0))
+    assert len(conditions.windows) == 3
     fractions: list[float] = []
     tokens = camera_model.sample(conditions, report=fractions.append)
-    assert len(tokens.codes) == 2
     assert fractions == sorted(fractions)
     assert fractions[-1] == 1.0
-    foa = camera_model.decode(tokens)
-    assert foa.samples.shape == (4, 88_000)
-    # No hole at the seam: the crossfade keeps the level.
-    seam = conditions.plan.starts[1] + conditions.plan.overlap_samples // 2
-    around = foa.samples[0, seam - 800 : seam + 800]
-    assert np.sqrt(np.mean(around**2)) > 0.2 * np.sqrt(np.mean(foa.samples[0] ** 2))
+    hop, plan = camera_model.codec.hop_samples, conditions.plan
+    for index in (0, 1):
+        shared = plan.overlaps[index + 1] // hop
+        assert shared >= 50
+        assert torch.equal(tokens.codes[index][-shared:], tokens.codes[index + 1][:shared])
+    assert camera_model.decode(tokens).samples.shape == (4, 200_000)
+
+
+def overlap_of_decodings(pipe: Pipeline, video: Video) -> tuple[np.ndarray, np.ndarray]:
+    """What two neighbours make of the overlap that they share, and both hold the same codes of."""
+    conditions = pipe.encode(video)
+    tokens, plan = pipe.sample(conditions), conditions.plan
+    before, after = (pipe.steps.field(tokens.codes[k], plan, k, conditions.camera) for k in (0, 1))
+    shared = plan.overlaps[1]
+    return before[:, -shared:], after[:, :shared]
+
+
+def test_both_sides_of_a_join_are_the_same_wave(camera_model: Pipeline, tmp_path: Path) -> None:
+    published = load_pipeline(write_published_model(tmp_path / "published"))
+    assert isinstance(published, Pipeline)
+    for pipe in (camera_model, published):
+        before, after = overlap_of_decodings(pipe, noise_video(75, 12.0))
+        fade = slice(before.shape[1] // 2 - 400, before.shape[1] // 2 + 400)
+        assert np.abs(before[:, fade]).max() > 0
+        assert np.allclose(before[:, fade], after[:, fade], atol=1e-5 * np.abs(before).max())
+        # The codec hears its neighbours: the very ends differ, and are left out.
+        assert not np.allclose(before[:, -200:], after[:, -200:], atol=1e-3 * np.abs(before).max())
+
+
+def test_a_clip_streamed_to_disk_is_the_clip_made_by_hand(camera_model: Pipeline, tmp_path: Path) -> None:
+    video = noise_video(121, 12.0)
+    turning = CameraTrajectory(np.array([0.0, 10.0]), np.array([0.0, 720.0]), np.zeros(2), np.zeros(2))
+    stream_sound(camera_model.windows(video, turning, GenerationSettings(seed=4)), tmp_path / "sound.wav", "")
+    streamed = read_audio(tmp_path / "sound.wav").samples
+    whole = camera_model(video, turning, seed=4).samples
+    assert streamed.shape == whole.shape == (4, round(121 / 12 * 16_000))
+    gain = np.abs(whole).max() / np.abs(streamed).max()
+    assert np.allclose(streamed * gain, whole, atol=1e-5)
+
+
+def test_windows_hear_the_camera_at_the_time_of_the_clip(camera_model: Pipeline) -> None:
+    """Turned on the clip's own clock, no window jumps: the whole is the still clip, turned as a whole."""
+    video = noise_video(121, 12.0)
+    turning = CameraTrajectory(np.array([0.0, 10.0]), np.array([0.0, 720.0]), np.zeros(2), np.zeros(2))
+    ahead, moving = camera_model(video, seed=3), camera_model(video, turning, seed=3)
+    assert np.allclose(rotate(ahead, trajectory=turning).samples, moving.samples, atol=1e-5)
+
+
+def test_frames_are_decoded_window_by_window(camera_model: Pipeline, tmp_path: Path) -> None:
+    """The first sound is on disk before the last frame is read."""
+    video, asked = noise_video(150, 12.0), []
+
+    class Watched:
+        duration_s, start_s, path, width, height = video.duration_s, video.start_s, video.path, 32, 24
+
+        def frames_at(self, times_s: np.ndarray, size_px: int) -> np.ndarray:
+            asked.append((times_s.min(), times_s.max(), (tmp_path / "sound.wav").stat().st_size))
+            return video.frames_at(times_s, size_px)
+
+    maker = camera_model.windows(Watched(), Direction(0.0), GenerationSettings())  # type: ignore[arg-type]
+    stream_sound(maker, tmp_path / "sound.wav", "")
+    assert len(asked) == 3
+    for index, (first_s, last_s, written) in enumerate(asked):
+        start_s = maker.plan.starts[index] / 16_000
+        assert first_s == pytest.approx(start_s)
+        assert start_s + 4.9 < last_s < start_s + 5.0
+        assert written >= 16 * maker.plan.fade_start(index)
 
 
 def test_five_seconds_and_five_milliseconds_still_are_one_window(camera_model: Pipeline) -> None:

@@ -31,11 +31,12 @@ from spatialfoley.generators.visaudio.sampler import (
 )
 from spatialfoley.media.audio import fit_length, resample
 from spatialfoley.media.video import Video
-from spatialfoley.pipeline.chain import FRAME_SLACK_S, WINDOW_OVERLAP_S, clip_seed
+from spatialfoley.pipeline.chain import clip_seed
 from spatialfoley.pipeline.clip import Report
 from spatialfoley.pipeline.flow_clip import FlowClip, FlowEncoders, FlowLatents, FlowRequest
 from spatialfoley.pipeline.flow_encoding import window_features
 from spatialfoley.pipeline.levels import within_full_scale
+from spatialfoley.pipeline.window_steps import FRAME_SLACK_S, WINDOW_OVERLAP_S
 from spatialfoley.pipeline.windows import join_windows, plan_windows
 from spatialfoley.spatial.signal import SpatialAudio
 
