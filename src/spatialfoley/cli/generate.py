@@ -21,11 +21,21 @@ def generate(
         typer.Option(help="Model name, folder or hub id. Default: visage if it is here, else tiny-visage."),
     ] = None,
     azimuth_deg: Annotated[
-        float, typer.Option(help="Where the picture's centre points: left positive, -360 to 360.")
-    ] = 0.0,
+        float | None,
+        typer.Option(help="Where the picture's centre points: left positive, -360 to 360. Default: 0."),
+    ] = None,
     elevation_deg: Annotated[
-        float, typer.Option(help="Where the picture's centre points: up positive, -90 to 90.")
-    ] = 0.0,
+        float | None,
+        typer.Option(help="Where the picture's centre points: up positive, -90 to 90. Default: 0."),
+    ] = None,
+    camera: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Where the picture's centre points over time, for a camera that turns: CSV or JSON of time_s, "
+            "yaw_deg, pitch_deg, roll_deg. Instead of the two angles; for one video.",
+        ),
+    ] = None,
     seed: Annotated[int, typer.Option(help="The same seed gives the same sound. From 0.")] = 0,
     guidance_visual: Annotated[
         float | None, typer.Option(help="How much the picture is stressed, from 0. Default: the model's way.")
@@ -88,9 +98,14 @@ def generate(
     """
     from spatialfoley.pipeline.requests import Request
 
+    if camera is not None and not (azimuth_deg is None and elevation_deg is None):
+        raise ValueError(
+            f"--camera is {camera}, but --azimuth-deg or --elevation-deg is given too; say where the camera points "
+            "in one of the two ways"
+        )
     request = Request(
-        azimuth_deg=azimuth_deg,
-        elevation_deg=elevation_deg,
+        azimuth_deg=azimuth_deg or 0.0,
+        elevation_deg=elevation_deg or 0.0,
         seed=seed,
         guidance_visual=guidance_visual,
         guidance_direction=guidance_direction,
@@ -107,6 +122,7 @@ def generate(
         negative_text=negative_text,
         steps=steps,
         guidance=guidance,
+        camera_file=camera,
     )
     done, failed = run_request(request, videos, out, model, device, dtype)
     if failed:
@@ -127,6 +143,11 @@ def run_request(
     from spatialfoley.pipeline.requests import fulfil, is_fulfilled, look_at, settled
 
     sources = collect_videos(videos, out)
+    if request.camera_file is not None and len(sources) > 1:
+        raise ValueError(
+            f"--camera is {request.camera_file}, the camera of one video, but {len(sources)} are given; run the "
+            "command once for each video"
+        )
     if len(sources) == 1:
         look_at(sources[0], request, out)
     require_writable(out)

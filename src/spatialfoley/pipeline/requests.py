@@ -8,6 +8,7 @@ from spatialfoley.generators.guidance import Guidance
 from spatialfoley.media.video import Video, read_video
 from spatialfoley.media.view import VIEW_FOV_DEG, is_panorama
 from spatialfoley.pipeline.batch import Job, input_identity, is_done, sidecar_path
+from spatialfoley.pipeline.camera_file import CameraFile, read_camera_file
 from spatialfoley.pipeline.chain import Pipeline
 from spatialfoley.pipeline.clip import Camera, GenerationSettings, Report
 from spatialfoley.pipeline.flow_chain import FlowPipeline
@@ -28,7 +29,8 @@ _SAMPLING_SHARE = 0.9
 """Part of the time that sampling takes; the rest is writing files."""
 
 _RATES_HZ = (8_000, 192_000)
-_OF_FIELD_MODELS = ("azimuth_deg", "elevation_deg", "guidance_visual", "guidance_direction", "top_k")
+_OF_THE_CAMERA = ("azimuth_deg", "elevation_deg", "camera_file")
+_OF_FIELD_MODELS = (*_OF_THE_CAMERA, "guidance_visual", "guidance_direction", "top_k")
 _OF_FLOW_MODELS = ("text", "negative_text", "steps", "guidance")
 
 
@@ -53,6 +55,7 @@ class Request:
         negative_text: what shall not be heard, for the same models.
         steps: of the flow, for the same models; None for the model's way.
         guidance: strength of picture and text together, for the same models; None for the model's way.
+        camera_file: where the picture's centre points over time, instead of the two angles; see ``camera_file``.
 
     Raises:
         ValueError: if a value is out of range.
@@ -74,9 +77,15 @@ class Request:
     negative_text: str = ""
     steps: int | None = None
     guidance: float | None = None
+    camera_file: Path | None = None
 
     def __post_init__(self) -> None:
         Direction(self.azimuth_deg, self.elevation_deg)
+        if self.camera_file is not None and (self.azimuth_deg or self.elevation_deg):
+            raise ValueError(
+                f"camera_file is {self.camera_file}, but azimuth_deg {self.azimuth_deg:g} and elevation_deg "
+                f"{self.elevation_deg:g} are given too; say where the camera points in one of the two ways"
+            )
         if self.seed < 0:
             raise ValueError(f"seed is {self.seed}; give a whole number from 0")
         for name in ("guidance_visual", "guidance_direction"):
@@ -103,9 +112,24 @@ class Request:
             object.__setattr__(self, "outputs", check_outputs(self.outputs))
 
     @property
-    def camera(self) -> Direction:
-        """Where the picture's centre points."""
-        return Direction(self.azimuth_deg, self.elevation_deg)
+    def moving_camera(self) -> CameraFile | None:
+        """The camera file as it is now, if there is one.
+
+        Raises:
+            ValueError: if it cannot be read as one.
+        """
+        return None if self.camera_file is None else read_camera_file(self.camera_file)
+
+    def camera_of(self, video: Video) -> Camera:
+        """Where the picture's centre points, at seconds after the start of the clip.
+
+        Raises:
+            ValueError: if the camera file cannot be used for this clip.
+        """
+        moving = self.moving_camera
+        if moving is None:
+            return Direction(self.azimuth_deg, self.elevation_deg)
+        return moving.over_clip(video.start_s, video.duration_s)
 
 
 def look_at(source: Path, request: Request, out: Path) -> Video:
@@ -113,8 +137,10 @@ def look_at(source: Path, request: Request, out: Path) -> Video:
 
     Raises:
         MediaError: if the file is no usable video or an output would replace it.
+        ValueError: if the camera file cannot be used for it.
     """
     video = read_video(source, request.start_s, request.duration_s)
+    request.camera_of(video)
     names = product_names(source.stem, request.outputs or tuple(SUFFIXES))
     refuse_replacing(source, out, [*names.values(), sidecar_path(out, source.stem).name])
     return video
@@ -129,11 +155,14 @@ def settled(request: Request, pipe: Pipeline | FlowPipeline) -> Request:
     name, flow = pipe.describe()["model"], isinstance(pipe, FlowPipeline)
     makes = f"{pipe.layout} sound at the camera" if isinstance(pipe, FlowPipeline) else "a sound field"
     for option in _OF_FIELD_MODELS if flow else _OF_FLOW_MODELS:
+        if option in _OF_THE_CAMERA and getattr(pipe, "layout", "foa") == "foa":
+            continue
         value = getattr(request, option)
         if value not in (None, "") and (value or not option.endswith("_deg")):
             other = "makes sound fields, such as visage" if flow else "reads text, such as mmaudio_small_16k"
+            shown = value if isinstance(value, Path) else repr(value)
             raise ValueError(
-                f"{option} is {value!r}, but {name} makes {makes} and has no such setting; leave it out, or "
+                f"{option} is {shown}, but {name} makes {makes} and has no such setting; leave it out, or "
                 f"take a model that {other}"
             )
     possible = tuple(flow_outputs(pipe) if isinstance(pipe, FlowPipeline) else SUFFIXES)
@@ -188,7 +217,7 @@ def fulfil(
     if request.top_k is not None:
         sampling = replace(sampling, top_k=request.top_k)
     guidance = pipe.guidance(request.guidance_visual, request.guidance_direction)
-    camera = request.camera if camera is None else camera
+    camera = request.camera_of(video) if camera is None else camera
     made = pipe.generate(
         video,
         camera,
@@ -221,7 +250,7 @@ def fulfil(
 
 def _camera_record(camera: Camera) -> dict[str, Any]:
     trajectory = as_trajectory(camera)
-    start = trajectory.pose_at(float(trajectory.times_s[0]))
+    start = trajectory.pose_at(0.0)
     return {**asdict(start), "moves": not trajectory.is_static}
 
 
@@ -231,5 +260,10 @@ def _weights(guidance: Guidance) -> dict[str, float]:
 
 def _record(request: Request, job: Job, pipe: Pipeline | FlowPipeline) -> dict[str, Any]:
     description = pipe.describe()
+    asked = asdict(request)
+    del asked["camera_file"]
+    moving = request.moving_camera
+    if moving is not None:
+        asked["camera_file"] = {"name": moving.path.name, "sha256": moving.sha256}
     made_with = {key: description[key] for key in ("model", "weights_sha256", "kernel")}
-    return {**input_identity(job.source), **asdict(request), **made_with}
+    return {**input_identity(job.source), **asked, **made_with}
