@@ -144,6 +144,24 @@ class TinyCodec(nn.Module):
         frames = functional.pad(shapes * amplitude[..., None], (0, 0, 1, 0))
         return self.mdct.inverse(frames)
 
+    # Sound <-> continuous latents, for generators that need no tokens
+
+    @torch.inference_mode()
+    def channel_latents(self, samples: Tensor) -> tuple[Tensor, Tensor]:
+        """Latents [..., S, latent_dim] of channels [..., N], each by itself, and their gains [..., S]."""
+        frames = self.mdct(samples)[..., 1:, :]
+        gains = frame_gains(frames)
+        return self.latents((frames / gains.clamp_min(1e-9)[..., None]).flatten(0, -3)).reshape(
+            *frames.shape[:-1], -1
+        ), gains
+
+    @torch.inference_mode()
+    def channel_sound(self, latents: Tensor, gains: Tensor) -> Tensor:
+        """Channels [..., S hop] of latents [..., S, latent_dim] and gains [..., S], which may be negative."""
+        shapes = self.shapes(latents.flatten(0, -3)).reshape(*latents.shape[:-1], -1)
+        shapes = shapes / frame_gains(shapes).clamp_min(0.05)[..., None]
+        return self.mdct.inverse(functional.pad(shapes * gains[..., None], (0, 0, 1, 0)))
+
     def reconstruct(self, samples: Tensor) -> tuple[Tensor, Tensor]:
         """Training pass on mono sound [B, N]: its reconstruction [B, N] and the commitment loss."""
         frames = self.mdct(samples)[:, 1:]

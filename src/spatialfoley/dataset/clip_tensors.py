@@ -13,12 +13,11 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterable
-from contextlib import ExitStack
 from pathlib import Path
 
 import numpy as np
 
-from spatialfoley.media.atomic import atomic_path
+from spatialfoley.dataset.array_folder import open_array_folder, write_array_folder
 
 TYPES = {"codes": np.int16, "embedding": np.float16, "energy_map": np.float16, "direction": np.float32}
 ARRAYS = tuple(TYPES)
@@ -38,16 +37,8 @@ class ClipTensors:
     """A folder of clip arrays, mapped into memory."""
 
     def __init__(self, folder: Path) -> None:
-        missing = [name for name in ARRAYS if not (folder / f"{name}.npy").is_file()]
-        if missing:
-            raise ValueError(
-                f"{folder} lacks {', '.join(f'{name}.npy' for name in missing)}; "
-                "make them with 'spatialfoley dataset prepare' or point data.folder elsewhere"
-            )
-        self.arrays = {name: np.load(folder / f"{name}.npy", mmap_mode="r") for name in ARRAYS}
-        lengths = {name: len(array) for name, array in self.arrays.items()}
-        if len(set(lengths.values())) != 1:
-            raise ValueError(f"{folder} holds arrays of different numbers of clips: {lengths}")
+        remedy = "make them with 'spatialfoley dataset prepare' or point data.folder elsewhere"
+        self.arrays = open_array_folder(folder, ARRAYS, remedy)
 
     def __len__(self) -> int:
         return len(self.arrays["codes"])
@@ -70,30 +61,6 @@ def write_clip_tensors(folder: Path, clips: Iterable[ClipArrays], count: int) ->
     Raises:
         ValueError: There are more or fewer clips than `count`, or one has other shapes than the first.
     """
-    if count < 1:
-        raise ValueError(f"count is {count}; clip tensors need at least 1 clip")
-    folder.mkdir(parents=True, exist_ok=True)
-    with ExitStack() as stack:
-        # Files are put in their places in the reverse of the order in which they were opened here.
-        paths = {name: stack.enter_context(atomic_path(folder / f"{name}.npy")) for name in reversed(ARRAYS)}
-        maps: dict[str, np.memmap] = {}
-        written = 0
-        for clip in clips:
-            if written == count:
-                raise ValueError(f"count is {count}, but there are more clips; give their number")
-            for name in ARRAYS:
-                array = np.asarray(getattr(clip, name))
-                if written == 0:
-                    shape = (count, *array.shape)
-                    maps[name] = np.lib.format.open_memmap(paths[name], "w+", TYPES[name], shape)
-                if array.shape != maps[name].shape[1:]:
-                    raise ValueError(
-                        f"clip {written} has {name} of shape {array.shape}, but the first has "
-                        f"{maps[name].shape[1:]}; prepare all clips with one model"
-                    )
-                maps[name][written] = array
-            written += 1
-        if written < count:
-            raise ValueError(f"count is {count}, but there are only {written} clips; give their number")
-        for mapped in maps.values():
-            mapped.flush()
+    names = {name: TYPES[name] for name in ARRAYS}
+    plain = ({name: getattr(clip, name) for name in names} for clip in clips)
+    write_array_folder(folder, plain, count, names)

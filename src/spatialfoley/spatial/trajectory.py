@@ -74,6 +74,10 @@ class CameraTrajectory:
         yaw, pitch, roll = (float(angle) for angle in self.angles_at(time_s))
         return CameraPose(yaw, pitch, roll)
 
+    def seen_from(self, start_s: float) -> CameraTrajectory:
+        """The same movement with times counted from a later start."""
+        return CameraTrajectory(self.times_s - start_s, self.yaw_deg, self.pitch_deg, self.roll_deg)
+
     def matrices_at(
         self, times_s: npt.ArrayLike, dtype: npt.DTypeLike = np.float64
     ) -> npt.NDArray[np.float64]:

@@ -8,6 +8,8 @@ from spatialfoley.training.settings import RecipeError, TrainingSettings
 TASKS = {
     "tiny_codec": ("spatialfoley.training.codec_task", "CodecTask"),
     "tiny_features": ("spatialfoley.training.features_task", "FeaturesTask"),
+    "twin": ("spatialfoley.training.twin_task", "TwinTask"),
+    "twin_head": ("spatialfoley.training.twin_head_task", "TwinHeadTask"),
     "visage": ("spatialfoley.training.visage_task", "VisageTask"),
 }
 

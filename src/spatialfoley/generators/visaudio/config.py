@@ -22,7 +22,6 @@ BranchNoise = Literal["independent", "shared"]
 SpacetimeInit = Literal["identity", "xavier"]
 FinalCondition = Literal["global", "spacetime"]
 
-_FFN_MULTIPLE = 256
 _VERSION_1_TIMESTEP_WIDTH = 256
 
 
@@ -69,6 +68,8 @@ class MMAudioConfig:
     sync_step_frames: int = 8
     sync_segment_tokens: int = 8
     """Tokens that the synchronisation encoder makes of one segment."""
+    ffn_multiple: int = 256
+    """The inner width of the feed-forward layers is rounded up to a multiple of this."""
 
     def __post_init__(self) -> None:
         """Check what no layer would check by itself.
@@ -101,7 +102,7 @@ class MMAudioConfig:
     @property
     def ffn_dim(self) -> int:
         """Inner width of the gated feed-forward layers: two thirds of four times the width, rounded up."""
-        return _FFN_MULTIPLE * -(-int(2 * 4 * self.hidden_dim / 3) // _FFN_MULTIPLE)
+        return self.ffn_multiple * -(-int(2 * 4 * self.hidden_dim / 3) // self.ffn_multiple)
 
     @property
     def timestep_width(self) -> int:
