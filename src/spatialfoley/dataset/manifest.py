@@ -6,6 +6,7 @@ azimuth_deg     where the picture's centre points in the sound field, left posit
 elevation_deg   the same, up positive; default 0
 start_s         one clip from here; default: the whole video, cut into clips
 split           name of the part that the clips belong to; default train
+text            what is heard, for models that read text; default none
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from typing import Any
 
 from spatialfoley.spatial.direction import Direction
 
-COLUMNS = ("video", "audio", "azimuth_deg", "elevation_deg", "start_s", "split")
+COLUMNS = ("video", "audio", "azimuth_deg", "elevation_deg", "start_s", "split", "text")
 
 
 @dataclass(frozen=True)
@@ -35,6 +36,7 @@ class ManifestRow:
         direction: Where the picture's centre points in the sound field.
         start_s: Start of the only clip; None for as many clips as the video holds.
         split: Part of the data set.
+        text: What is heard; empty for none.
     """
 
     line: int
@@ -43,6 +45,7 @@ class ManifestRow:
     direction: Direction
     start_s: float | None
     split: str
+    text: str = ""
 
 
 def read_clip_manifest(path: Path) -> list[ManifestRow]:
@@ -99,8 +102,10 @@ def _row(path: Path, line: int, values: Mapping[str, Any]) -> ManifestRow:
     if "video" not in given:
         raise ValueError(f"{where} has no video; give the path of one")
     split = str(given.get("split", "train"))
-    if not re.fullmatch(r"[\w-]+", split) or split == "parts":
-        raise ValueError(f"{where} has split {split!r}; give letters, digits, - and _, and not 'parts'")
+    if not re.fullmatch(r"[\w-]+", split) or split in ("parts", "clips"):
+        raise ValueError(
+            f"{where} has split {split!r}; give letters, digits, - and _, and neither 'parts' nor 'clips'"
+        )
     start_s = _number(where, given, "start_s", None)
     if start_s is not None and start_s < 0:
         raise ValueError(f"{where} has start_s {start_s:g}; give seconds from 0 on")
@@ -112,7 +117,8 @@ def _row(path: Path, line: int, values: Mapping[str, Any]) -> ManifestRow:
     except ValueError as problem:
         raise ValueError(f"{where}: {problem}") from problem
     audio = path.parent / str(given["audio"]) if "audio" in given else None
-    return ManifestRow(line, path.parent / str(given["video"]), audio, direction, start_s, split)
+    text = str(given.get("text", "")).strip()
+    return ManifestRow(line, path.parent / str(given["video"]), audio, direction, start_s, split, text)
 
 
 def _number(where: str, given: Mapping[str, Any], name: str, default: float | None) -> float | None:

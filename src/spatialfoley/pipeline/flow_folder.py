@@ -86,6 +86,17 @@ def find_flow_model(name: str | Path) -> FlowModel | None:
     return FlowModel("mmaudio", model.name, place, weights.home() / "models" / FAMILY_FOLDER)
 
 
+def is_flow_name(name: str | Path) -> bool:
+    """Tell whether a name, a folder or a file is of these two families, whether it is on this machine or not."""
+    path = Path(name).expanduser()
+    if path.is_file():
+        return path.suffix in _NETWORK_SUFFIXES
+    if path.is_dir():
+        return is_visaudio_folder(path) or bool(network_files(path))
+    models = [model for model in weights.list_models() if model.kind == "generator"]
+    return any(str(name) == model.name for model in models if model.family in ("mmaudio", VISAUDIO))
+
+
 def network_files(folder: Path) -> list[Path]:
     """Files of MMAudio flow networks of a folder in the published layout."""
     return sorted(

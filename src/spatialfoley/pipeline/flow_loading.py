@@ -1,11 +1,13 @@
 """From the files of an MMAudio or ViSAudio model to a pipeline, with every size read off the weights."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 
 from spatialfoley import weights
+from spatialfoley.codecs.mel_vae_codec import MelVaeCodec
 from spatialfoley.codecs.sizes_of_weights import load_published_codec, load_vae, load_vocoder
 from spatialfoley.features.clip_h14 import ClipH14Features
 from spatialfoley.features.perception import PerceptionFeatures, strip_wrappers
@@ -13,7 +15,7 @@ from spatialfoley.features.sizes_of_weights import perception_config_of, synchfo
 from spatialfoley.features.synchformer import SynchformerFeatures
 from spatialfoley.generators.visaudio.backbone import MMAudioNetwork
 from spatialfoley.generators.visaudio.checkpoint import load_mmaudio, load_visaudio, read_config
-from spatialfoley.generators.visaudio.config import MMAudioConfig
+from spatialfoley.generators.visaudio.config import MMAudioConfig, VisaudioConfig
 from spatialfoley.generators.visaudio.model import VisaudioNetwork
 from spatialfoley.pipeline.flow_chain import FlowPipeline
 from spatialfoley.pipeline.flow_clip import FlowEncoders
@@ -25,12 +27,14 @@ from spatialfoley.pipeline.flow_folder import (
     SYNCHFORMER,
     VISAUDIO,
     FlowModel,
+    find_flow_model,
     find_part,
     is_visaudio_folder,
     network_files,
     take_flow_folder,
 )
 from spatialfoley.weights import WeightsError
+from spatialfoley.weights.store import FAMILY_FOLDER
 
 DTYPES: Mapping[str, torch.dtype] = {
     "auto": torch.float32,
@@ -62,23 +66,90 @@ def load_flow_pipeline(model: FlowModel, device: torch.device, dtype: str = "aut
         network = load_visaudio(model.generator, device, exact)
     else:
         network = load_mmaudio(model.generator, None, device, exact)
-    names = [*CODECS[network.sizes.sample_rate_hz], SYNCHFORMER, CLIP]
-    grid = _patch_grid(network)
-    if grid is not None:
-        names.append(PERCEPTION)
+    parts = load_flow_parts(model, network.config, device, exact)
+    hashes = dict(parts.weights_sha256)
+    hashes["generator"] = weights.sha256_of(model.generator, weights.home() / "hashes.json")
+    description = {"model": model.name, "licence": _licence(model, network), "weights_sha256": hashes}
+    return FlowPipeline(network, parts.encoders, parts.codec, description, device)
+
+
+@dataclass(frozen=True)
+class FlowParts:
+    """A model without its generator.
+
+    Attributes:
+        encoders: of frames and texts.
+        codec: latents to sound and back.
+        config: of the generator that they belong to.
+        weights_sha256: hash of each part's file.
+    """
+
+    encoders: FlowEncoders
+    codec: MelVaeCodec
+    config: MMAudioConfig | VisaudioConfig
+    weights_sha256: Mapping[str, str]
+
+
+def load_flow_parts(
+    model: FlowModel,
+    config: MMAudioConfig | VisaudioConfig,
+    device: torch.device,
+    dtype: torch.dtype = torch.float32,
+) -> FlowParts:
+    """Load the encoders and the codec of a model.
+
+    Args:
+        model: where to look for them.
+        config: of the generator.
+        device: where to compute.
+        dtype: of the encoders; the codec is always exact.
+
+    Raises:
+        ValueError: if a part is missing or damaged.
+    """
+    rate_hz = (config.backbone if isinstance(config, VisaudioConfig) else config).sample_rate_hz
+    grid = config.pe_input_grid if isinstance(config, VisaudioConfig) and config.spacetime else None
+    names = [*CODECS[rate_hz], SYNCHFORMER, CLIP, *([] if grid is None else [PERCEPTION])]
     files = {name: model.part(name) for name in names}
     vae, vocoder = (files[name] for name in names[:2])
-    codec = load_published_codec(network.sizes.sample_rate_hz, vae, vocoder, str(device))
+    codec = load_published_codec(rate_hz, vae, vocoder, str(device))
     encoders = FlowEncoders(
-        load_clip(files[CLIP], str(device), exact),
-        load_synchformer(files[SYNCHFORMER], str(device), exact),
-        None if grid is None else load_perception(files[PERCEPTION], grid, str(device), exact),
+        load_clip(files[CLIP], str(device), dtype),
+        load_synchformer(files[SYNCHFORMER], str(device), dtype),
+        None if grid is None else load_perception(files[PERCEPTION], grid, str(device), dtype),
     )
     memory = weights.home() / "hashes.json"
     hashes = {name: weights.sha256_of(path, memory) for name, path in files.items()}
-    hashes["generator"] = weights.sha256_of(model.generator, memory)
-    description = {"model": model.name, "licence": _licence(model, network), "weights_sha256": hashes}
-    return FlowPipeline(network, encoders, codec, description, device)
+    return FlowParts(encoders, codec, config, hashes)
+
+
+def load_parts_for_training(name: str | Path, device: torch.device) -> FlowParts:
+    """The encoders and the codec of a model by its name, for what it is to be trained on.
+
+    Of visaudio and of the published MMAudio networks no weights of the generator are needed.
+
+    Args:
+        name: as for ``load_pipeline``.
+        device: where to compute.
+
+    Raises:
+        ValueError: if a part is missing or damaged, or the name is of another family.
+    """
+    size = str(name).removeprefix("mmaudio_")
+    untrained: MMAudioConfig | VisaudioConfig | None = None
+    if str(name) == VISAUDIO:
+        untrained = VisaudioConfig()
+    elif str(name) == f"mmaudio_{size}" and size in SIZES:
+        untrained = MMAudioConfig.named(size)
+    if untrained is not None and not Path(name).exists() and weights.locate(str(name)) is None:
+        family = weights.home() / "models" / FAMILY_FOLDER
+        return load_flow_parts(FlowModel(VISAUDIO, str(name), family, family), untrained, device)
+    model = find_flow_model(name)
+    if model is None:
+        raise ValueError(f"{name} is no model of MMAudio or ViSAudio; give visaudio, or mmaudio_large_44k_v2")
+    if model.family == VISAUDIO:
+        return load_flow_parts(model, read_config(model.generator), device)
+    return load_flow_parts(model, load_mmaudio(model.generator).config, device)
 
 
 def load_clip(path: Path, device: str = "cpu", dtype: torch.dtype = torch.float32) -> ClipH14Features:
@@ -183,12 +254,6 @@ def import_flow_folder(name: str, folder: Path, link: bool = False) -> list[str]
     if found:
         take_flow_folder(name, found, link)
     return lines
-
-
-def _patch_grid(network: MMAudioNetwork | VisaudioNetwork) -> int | None:
-    if isinstance(network, VisaudioNetwork) and network.config.spacetime:
-        return network.config.pe_input_grid
-    return None
 
 
 def _licence(model: FlowModel, network: MMAudioNetwork | VisaudioNetwork) -> str:
