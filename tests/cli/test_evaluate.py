@@ -9,6 +9,7 @@ from spatialfoley.media.audio import write_audio
 from spatialfoley.spatial.direction import unit_vectors
 from spatialfoley.spatial.foa import encode
 from spatialfoley.spatial.signal import SpatialAudio
+from tests.flow_folders import write_visaudio_folder
 
 
 def test_a_model_is_scored_on_the_world(
@@ -56,6 +57,10 @@ def test_folders_are_compared(tmp_path: Path, capsys: pytest.CaptureFixture[str]
         ([], "give GENERATED and --reference, or --suite world with --model"),
         (["--suite", "moon"], "--suite is 'moon'; the only suite is world"),
         (["x", "--suite", "world"], "leave out GENERATED and --reference"),
+        (
+            ["--suite", "world", "--camera", "handheld"],
+            "camera is 'handheld'; it must be static, turning or None",
+        ),
         (["--suite", "world", "--clips", "0"], "clips is 0; it must be 1 or more"),
         (["/nowhere", "--reference", "/nowhere"], "/nowhere does not exist"),
     ],
@@ -67,3 +72,14 @@ def test_bad_input_gets_one_sentence(
     error = capsys.readouterr().err.strip()
     assert sentence in error
     assert len(error.splitlines()) == 1
+
+
+def test_a_model_of_two_ears_is_asked_without_a_camera_and_scored_by_them(tmp_path: Path) -> None:
+    folder = tmp_path / "visaudio"
+    write_visaudio_folder(folder)
+    out = tmp_path / "scores"
+    arguments = ["evaluate", "--suite", "world", "--model", str(folder), "--out", str(out)]
+    assert run([*arguments, "--clips", "2", "--duration-s", "1"]) == 0
+    row = json.loads((out / "results.json").read_text())["tables"]["single in view"]["generated"]
+    assert row["angle_median_deg"] is None
+    assert row["ear_coherence_median"]["count"] == 2

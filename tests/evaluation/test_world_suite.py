@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 
 from spatialfoley.evaluation.world_clips import WorldClip, clip_truth, make_world_clip
-from spatialfoley.evaluation.world_report import SINGLE, SuiteResult
+from spatialfoley.evaluation.world_figures import SINGLE, TURNING, SuiteResult
 from spatialfoley.evaluation.world_scores import turn_deg
 from spatialfoley.evaluation.world_suite import WorldSuiteSettings, run_world_suite
+from spatialfoley.spatial.binaural import render_binaural
 from spatialfoley.spatial.foa import as_world, listen_from, rotate
 from spatialfoley.spatial.signal import SpatialAudio
 from spatialfoley.world import HELD_OUT_SEEDS, SCENE_KINDS, render_foa
@@ -158,5 +159,97 @@ def test_bad_settings_are_named() -> None:
         WorldSuiteSettings(clips=0)
     with pytest.raises(ValueError, match=r"duration_s is 0.5; it must be 1 or more"):
         WorldSuiteSettings(duration_s=0.5)
+    with pytest.raises(ValueError, match="camera is 'handheld'; it must be static, turning or None"):
+        WorldSuiteSettings(camera="handheld")  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="choose from centred, in_view"):
         WorldSuiteSettings(kinds=("upside_down",))  # type: ignore[arg-type]
+
+
+def ears_of_truth(clip: WorldClip) -> SpatialAudio:
+    """What a perfect binaural generator makes, at a rate of its own."""
+    heard = render_binaural(SpatialAudio(render_foa(clip.scene, 32000), 32000, "foa"), head=clip.scene.camera)
+    return SpatialAudio(heard.samples, 32000, "binaural")
+
+
+def swapped_ears(clip: WorldClip) -> SpatialAudio:
+    heard = ears_of_truth(clip)
+    return SpatialAudio(heard.samples[::-1], heard.rate_hz, "binaural")
+
+
+def mono(clip: WorldClip) -> SpatialAudio:
+    return SpatialAudio(truth_of(clip).samples[:1], 16000, "mono")
+
+
+def test_a_field_is_heard_as_well_as_seen(oracle: tuple[SuiteResult, Path]) -> None:
+    result, folder = oracle
+    table = result.tables["in_view"]
+    for name in ("generated", "truth"):
+        row = table[name]
+        assert row["ear_level_error_median_db"].value == pytest.approx(0, abs=1e-3)
+        assert row["ear_delay_error_median_us"].value == pytest.approx(0, abs=1e-3)
+        assert (row["louder_ear_right"].value, row["delay_side_right"].value) == (1, 1)
+        assert row["ear_level_correlation"].value == pytest.approx(1)
+        assert row["mono_collapse"].value == 0
+    assert table["ambi_encode"]["mono_collapse"].value == 1
+    assert table["ambi_encode"]["louder_ear_right"].value == 0.5
+    assert table["noise"]["ear_coherence_difference_median"].value < -0.3
+    assert result.frechet["generated"]["frechet_ears"].value == pytest.approx(0, abs=1e-3)
+    assert (
+        result.frechet["noise"]["frechet_mix"].value > 3 * result.frechet["ambi_encode"]["frechet_mix"].value
+    )
+    assert "8 clips in 336 dimensions" in (result.frechet_note or "")
+    report = (folder / "report.md").read_text()
+    assert "| louder ear right | 100.0%" in report
+    assert "Distance from the true ears, all clips" in report
+
+
+def test_true_ears_of_another_rate_score_perfectly_and_have_no_field(tmp_path: Path) -> None:
+    settings = replace(SETTINGS, clips=8, kinds=("in_view", "several"), camera="turning")
+    result = run_world_suite(ears_of_truth, settings, tmp_path)
+    row = result.tables["in_view"]["generated"]
+    assert row["ear_level_error_median_db"].value < 0.2
+    assert row["ear_delay_error_median_us"].value < 15
+    assert (row["louder_ear_right"].value, row["delay_side_right"].value) == (1, 1)
+    assert (row["class_accuracy"].value, row["class_accuracy"].count) == (1, 4)
+    assert row["onset_error_median_s"].value < 0.02
+    assert row["level_difference_median_db"].value == pytest.approx(0, abs=0.2)
+    assert result.tables[TURNING]["generated"]["ear_level_following"].value > 0.99
+    assert result.tables["several"]["generated"]["louder_ear_right"].value == 1
+    assert (row["angle_median_deg"], row["cc/all/correct"], row["psi_median"]) == (None, None, None)
+    assert result.turn["within_15_deg"] is None
+    assert "| angle, median ° | – | 0.0" in (tmp_path / "report.md").read_text()
+
+
+def test_swapped_ears_and_one_channel_are_found_out(tmp_path: Path) -> None:
+    settings = replace(SETTINGS, clips=3, kinds=("in_view",))
+    wrong = run_world_suite(swapped_ears, settings, tmp_path / "swapped").tables["in_view"]["generated"]
+    assert (wrong["louder_ear_right"].value, wrong["delay_side_right"].value) == (0, 0)
+    assert wrong["ear_level_correlation"].value < -0.9
+    assert wrong["class_accuracy"].value == 1
+    single = run_world_suite(mono, settings, tmp_path / "mono").tables["in_view"]["generated"]
+    assert (single["louder_ear_right"].value, single["delay_side_right"].value) == (0.5, 0.5)
+    assert single["mono_collapse"].value == 1
+    assert single["left_right_distance_median"].value == 0
+    assert single["level_difference_median_db"].value == pytest.approx(0, abs=1e-4)
+
+
+def test_layouts_without_ears_fail_by_clip(tmp_path: Path) -> None:
+    settings = replace(SETTINGS, clips=1, kinds=("in_view",))
+    stereo = SpatialAudio(np.zeros((2, 80000)), 16000, "stereo")
+    result = run_world_suite(lambda clip: stereo, settings, tmp_path)
+    assert "audio has layout 'stereo'; ears can be had of binaural, mono, foa" in result.failures[0]
+
+
+def test_clips_without_embeddings_are_made_again(tmp_path: Path) -> None:
+    settings = replace(SETTINGS, clips=2, kinds=("centred",))
+    seen: list[int] = []
+
+    def counted(clip: WorldClip) -> SpatialAudio:
+        seen.append(clip.index)
+        return mono(clip)
+
+    first = run_world_suite(counted, settings, tmp_path)
+    (tmp_path / "embeddings" / "00001.npz").unlink()
+    second = run_world_suite(counted, settings, tmp_path)
+    assert seen == [0, 1, 1]
+    assert second.frechet == first.frechet

@@ -2,25 +2,34 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
 from spatialfoley.cli.reporting import console, progress_bar, warn
 
 if TYPE_CHECKING:
-    from spatialfoley.evaluation.world_report import SuiteResult
-    from spatialfoley.evaluation.world_suite import WorldSuiteSettings
-    from spatialfoley.pipeline import Pipeline
+    from spatialfoley.evaluation.world_figures import SuiteResult
+    from spatialfoley.evaluation.world_suite import Generate, WorldSuiteSettings
     from spatialfoley.spatial.signal import SpatialAudio
+    from spatialfoley.world.scenes import CameraKind
 
-HEADLINES = (
+FIELD_HEADLINES = (
     ("angle, median", "angle_median_deg", ".1f", "°"),
     ("left for right", "left_right_confusion", ".1%", ""),
-    ("onset error, median", "onset_error_median_s", ".3f", " s"),
-    ("class right", "class_accuracy", ".0%", ""),
     ("CC, All", "cc/all/correct", ".3f", ""),
     ("AUC, All", "auc/all/correct", ".3f", ""),
+)
+SOUND_HEADLINES = (
+    ("onset error, median", "onset_error_median_s", ".3f", " s"),
+    ("class right", "class_accuracy", ".0%", ""),
+)
+EAR_HEADLINES = (
+    ("louder ear right", "louder_ear_right", ".1%", ""),
+    ("earlier ear right", "delay_side_right", ".1%", ""),
+    ("level difference error, median", "ear_level_error_median_db", ".1f", " dB"),
+    ("time difference error, median", "ear_delay_error_median_us", ".0f", " µs"),
+    ("level difference follows", "ear_level_following", ".2f", ""),
 )
 
 
@@ -39,6 +48,9 @@ def evaluate(
     turn_clips: Annotated[
         int, typer.Option(help="On how many clips the camera is turned as well, which generates twice.")
     ] = 40,
+    camera: Annotated[
+        str | None, typer.Option(help="Camera of the suite's clips: static or turning; default: drawn.")
+    ] = None,
     duration_s: Annotated[float, typer.Option(help="Length of the suite's clips in seconds, from 1.")] = 5.0,
     out: Annotated[Path, typer.Option(help="Folder for the results.")] = Path("spatialfoley-scores"),
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")] = "auto",
@@ -48,8 +60,9 @@ def evaluate(
 ) -> None:
     """Score generated sound: where it is, when it begins, what it is.
 
-    With --suite world a model makes sound for held-out clips of the synthetic world and stands beside baselines;
-    run again, it goes on where it stopped. With GENERATED and --reference, files are compared by name.
+    With --suite world a model makes sound for held-out clips of the synthetic world and stands beside baselines:
+    a sound field by itself and as two ears hear it, binaural and mono sound by the ears alone. Run again, it goes
+    on where it stopped. With GENERATED and --reference, files are compared by name.
     """
     if suite is not None:
         if suite != "world":
@@ -58,7 +71,13 @@ def evaluate(
             raise ValueError("--suite makes its own sound; leave out GENERATED and --reference")
         from spatialfoley.evaluation.world_suite import WorldSuiteSettings
 
-        settings = WorldSuiteSettings(clips=clips, seed=seed, duration_s=duration_s, turn_clips=turn_clips)
+        settings = WorldSuiteSettings(
+            clips=clips,
+            seed=seed,
+            duration_s=duration_s,
+            turn_clips=turn_clips,
+            camera=cast("CameraKind | None", camera),
+        )
         evaluate_world(settings, model, out, device, dtype)
     elif generated is None or reference is None:
         raise ValueError("give GENERATED and --reference, or --suite world with --model")
@@ -77,17 +96,17 @@ def evaluate_world(
 ) -> None:
     """Run the world suite with a model and print the headline figures."""
     from spatialfoley.evaluation.world_suite import run_world_suite
-    from spatialfoley.pipeline.loading import load_field_pipeline
+    from spatialfoley.pipeline.loading import load_pipeline
     from spatialfoley.pipeline.model_folder import EMBEDDED_MODEL
     from spatialfoley.pipeline.products import require_writable
 
     require_writable(out)
-    pipe = load_field_pipeline(model or EMBEDDED_MODEL, device=device, dtype=dtype)
+    pipe = load_pipeline(model or EMBEDDED_MODEL, device=device, dtype=dtype)
     description = pipe.describe()
     warn(f"{description['model']}: licence {description['licence']}")
     with progress_bar("scoring") as report:
         result = run_world_suite(
-            lambda clip: pipe(clip.video, camera=clip.camera, seed=clip.seed),
+            suite_generator(pipe),
             settings,
             out,
             codec_round_trip=codec_round_trip(pipe),
@@ -106,13 +125,29 @@ def run_label(description: dict[str, Any]) -> str:
     return "-".join([str(description["model"]), *(str(mark)[:8] for mark in marks), description["kernel"]])
 
 
-def codec_round_trip(pipe: "Pipeline") -> "Callable[[SpatialAudio], SpatialAudio]":
-    """A field through the pipeline's codec and back, at the codec's rate."""
+def suite_generator(pipe: Any) -> "Generate":
+    """How a pipeline makes the sound of a clip: from picture, camera and seed, as far as it takes them."""
+    from spatialfoley.pipeline.flow_chain import FlowPipeline
+
+    if isinstance(pipe, FlowPipeline):
+        # Ears and microphone of these models are at the camera, wherever it looks.
+        return lambda clip: pipe(clip.video, seed=clip.seed)
+    return lambda clip: pipe(clip.video, camera=clip.camera, seed=clip.seed)
+
+
+def codec_round_trip(pipe: Any) -> "Callable[[SpatialAudio], SpatialAudio] | None":
+    """A true field through what the pipeline's generator speaks and back: what it could say at best.
+
+    None for a pipeline whose codec takes no field.
+    """
     import torch
 
     from spatialfoley.media.audio import fit_length, resample
+    from spatialfoley.pipeline.chain import Pipeline
     from spatialfoley.spatial.signal import SpatialAudio
 
+    if not isinstance(pipe, Pipeline):
+        return getattr(pipe, "round_trip", None)
     codec: Any = pipe.codec
 
     @torch.inference_mode()
@@ -134,7 +169,8 @@ def print_headlines(result: "SuiteResult", out: Path) -> None:
         table = Table(title=f"{group}, {result.groups[group]} clips")
         for heading in ("", *systems):
             table.add_column(heading, justify="right")
-        for title, key, form, unit in HEADLINES:
+        field = FIELD_HEADLINES if systems["generated"]["angle_median_deg"] is not None else ()
+        for title, key, form, unit in (*field, *SOUND_HEADLINES, *EAR_HEADLINES):
             figures = {name: row[key] for name, row in systems.items()}
             # Intervals of the baselines are in the report: here they would only make the table too wide.
             cells = [

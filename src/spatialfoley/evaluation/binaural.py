@@ -47,8 +47,8 @@ LEVEL_LIMIT_DB = 40.0
 COLLAPSE_DB = -30.0
 """Ears whose difference carries less than this share of their energy are one channel given twice."""
 
-_LEVEL_TIE_DB = 0.01
-_DELAY_TIE_S = 1e-6
+_LEVEL_TIE_DB = 0.1
+_DELAY_TIE_S = 5e-6
 
 
 @dataclass(frozen=True, eq=False)
@@ -127,7 +127,7 @@ def delay_error_s(reference: EarCues, estimate: EarCues, lateral: FloatArray) ->
 def louder_ear_right(estimate: EarCues, lateral: FloatArray) -> float | None:
     """Share of the estimate's energy during which the ear on the source's side is the louder one.
 
-    Ears that are equally loud (within 0.01 dB) count half: one channel given twice scores 0.5, by chance.
+    Ears that are equally loud (within 0.1 dB) count half: one channel given twice scores 0.5, by chance.
 
     Args:
         estimate: Cues to score.
@@ -144,7 +144,7 @@ def louder_ear_right(estimate: EarCues, lateral: FloatArray) -> float | None:
 def delay_side_right(reference: EarCues, estimate: EarCues, lateral: FloatArray) -> float | None:
     """Share of the estimate's energy during which the ear on the source's side is the earlier one.
 
-    Ears without any delay (within 1 µs) count half. Windows in which the truth sounds, but not in the low band,
+    Ears without any delay (within 5 µs) count half. Windows in which the truth sounds, but not in the low band,
     do not count; where the truth is silent, the low band of the clip as a whole decides.
 
     Args:

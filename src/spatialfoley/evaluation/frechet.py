@@ -27,7 +27,7 @@ from spatialfoley.evaluation.statistics import Interval
 
 FloatArray = NDArray[np.floating]
 
-_DRAWS = 300
+_DRAWS = 100
 
 
 def frechet_distance(reference: FloatArray, estimate: FloatArray) -> float:
@@ -54,8 +54,8 @@ def frechet_interval(
     that of the bootstrap.
 
     Args:
-        reference: (n, d).
-        estimate: (n, d), clip by clip the counterpart of `reference`.
+        reference: (clips, d), or (clips, ears, d) for the mean of the distances of several ears.
+        estimate: The same shape, clip by clip the counterpart of `reference`.
         draws: Resamples.
         seed: Of the resampling.
 
@@ -66,11 +66,14 @@ def frechet_interval(
         raise ValueError(
             f"reference has {len(reference)} clips, estimate {len(estimate)}; give pairs of clips"
         )
-    value = frechet_distance(reference, estimate)
-    x, y = reference.astype(np.float64), estimate.astype(np.float64)
+    x, y = np.asarray(reference, np.float64), np.asarray(estimate, np.float64)
+    if x.ndim == 2:
+        x, y = x[:, None], y[:, None]
+    for ear in range(x.shape[1]):
+        _check(x[:, ear], y[:, ear])
     rng = np.random.default_rng(seed)
-    drawn = [_distance(x[pick], y[pick]) for pick in rng.integers(0, len(x), size=(draws, len(x)))]
-    return shifted_interval(value, np.array(drawn), len(x))
+    drawn = [_mean_distance(x[pick], y[pick]) for pick in rng.integers(0, len(x), size=(draws, len(x)))]
+    return shifted_interval(_mean_distance(x, y), np.array(drawn), len(x))
 
 
 def shifted_interval(value: float, drawn: FloatArray, count: int) -> Interval:
@@ -87,6 +90,11 @@ def small_sample_note(clips: int, dimensions: int) -> str | None:
         f"Fréchet distances are of {clips} clips in {dimensions} dimensions: exact for these clips, but above what "
         f"more clips would give; compare only figures of {clips} clips."
     )
+
+
+def _mean_distance(x: FloatArray, y: FloatArray) -> float:
+    """Mean over ears of the distances of (clips, ears, d)."""
+    return float(np.mean([_distance(x[:, ear], y[:, ear]) for ear in range(x.shape[1])]))
 
 
 def _distance(x: FloatArray, y: FloatArray) -> float:

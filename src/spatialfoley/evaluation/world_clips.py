@@ -7,8 +7,11 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
+from spatialfoley.evaluation.binaural import EarCues, ear_cues
 from spatialfoley.evaluation.energy_overlap import FieldPoints, Variant, field_points
 from spatialfoley.media.video import Video
+from spatialfoley.spatial.binaural import render_binaural
+from spatialfoley.spatial.short_time import HOP_S, analyse, hop_samples
 from spatialfoley.spatial.signal import SpatialAudio
 from spatialfoley.spatial.trajectory import CameraTrajectory
 from spatialfoley.timeline import frame_times_s
@@ -20,7 +23,7 @@ from spatialfoley.world import (
     render_source_signals,
     render_view,
 )
-from spatialfoley.world.scenes import SceneKind
+from spatialfoley.world.scenes import CameraKind, SceneKind
 
 FloatArray = NDArray[np.floating]
 
@@ -63,13 +66,30 @@ class WorldClip:
 
 
 @dataclass(frozen=True, eq=False)
+class EarTruth:
+    """What the ears of a listener at the camera hear of one clip, over T frames of 20 ms.
+
+    Attributes:
+        ears: True left and right ear at the scoring rate, (2, N).
+        cues: Their differences in windows.
+        lateral: Left component of every source's direction in the camera's axes, (S, T).
+        energy: Energy of every source without direction, (S, T).
+    """
+
+    ears: FloatArray
+    cues: EarCues
+    lateral: FloatArray
+    energy: FloatArray
+
+
+@dataclass(frozen=True, eq=False)
 class ClipTruth:
     """What a field of one clip is compared with.
 
     Attributes:
         scene: The scene.
         field: True field at the scoring rate, world-locked.
-        mono: All sources without direction, shape (N,).
+        signals: Every source without direction, shape (S, N).
         vectors: Direction of every source at every step, shape (S, T, 3), world axes.
         level: Energy of every source in every window, shape (S, M).
         camera_matrices: R_cam in the middle of every window, shape (M, 3, 3).
@@ -78,7 +98,7 @@ class ClipTruth:
 
     scene: Scene
     field: SpatialAudio
-    mono: FloatArray
+    signals: FloatArray
     vectors: FloatArray
     level: FloatArray
     camera_matrices: FloatArray
@@ -89,6 +109,21 @@ class ClipTruth:
         """Energy points of the true field for every window length and variant."""
         return all_points(self.field.samples)
 
+    @cached_property
+    def ears(self) -> EarTruth:
+        """What the ears hear, rendered from the true field as heard from the camera."""
+        ears = render_binaural(self.field, head=self.scene.camera).samples
+        energy = np.sum(np.abs(analyse(self.signals, hop_samples(SCORE_RATE_HZ))) ** 2, axis=-1)
+        times_s = np.arange(energy.shape[1]) * HOP_S
+        left = self.scene.camera.matrices_at(times_s)[:, :, 1]
+        vectors = np.stack([source.path.vectors_at(times_s) for source in self.scene.sources])
+        return EarTruth(ears, ear_cues(ears, SCORE_RATE_HZ), np.einsum("tj,stj->st", left, vectors), energy)
+
+    @property
+    def mono(self) -> FloatArray:
+        """All sources without direction, shape (N,)."""
+        return self.signals.sum(axis=0)
+
     @property
     def class_names(self) -> tuple[str, ...]:
         """Class of every source."""
@@ -96,7 +131,13 @@ class ClipTruth:
 
 
 def make_world_clip(
-    index: int, seed: int, kinds: Sequence[SceneKind], size_px: int, rate_hz: float, duration_s: float
+    index: int,
+    seed: int,
+    kinds: Sequence[SceneKind],
+    size_px: int,
+    rate_hz: float,
+    duration_s: float,
+    camera: CameraKind | None = None,
 ) -> WorldClip:
     """Draw and render one held-out clip.
 
@@ -107,9 +148,10 @@ def make_world_clip(
         size_px: Width and height of the picture.
         rate_hz: Frames per second.
         duration_s: Length.
+        camera: Whether the camera turns; None draws.
     """
     scene_seed = held_out_seed(index, seed)
-    scene = make_scene(scene_seed, kind=kinds[index % len(kinds)], duration_s=duration_s)
+    scene = make_scene(scene_seed, kind=kinds[index % len(kinds)], camera=camera, duration_s=duration_s)
     frames = render_view(scene, frame_times_s(duration_s, rate_hz), size_px=size_px)
     return WorldClip(index, scene_seed, Video.from_frames(frames, rate_hz), scene.camera, scene)
 
@@ -126,7 +168,7 @@ def clip_truth(scene: Scene) -> ClipTruth:
     return ClipTruth(
         scene=scene,
         field=SpatialAudio(render_foa(scene, SCORE_RATE_HZ, signals), SCORE_RATE_HZ, "foa"),
-        mono=signals.sum(axis=0),
+        signals=signals,
         vectors=np.stack([source.path.vectors_at(step_times_s) for source in scene.sources]),
         level=np.sum(tiled.astype(np.float64) ** 2, axis=2),
         camera_matrices=scene.camera.matrices_at(window_times_s),

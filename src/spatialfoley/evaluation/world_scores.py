@@ -1,6 +1,7 @@
-"""Scores of one sound field against the truth of a world clip."""
+"""Scores of one sound against the truth of a world clip: what and when, where as a field, where at the ears."""
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +19,7 @@ from spatialfoley.evaluation.direction import (
 from spatialfoley.evaluation.energy_overlap import covariances_over_time, points_overlap
 from spatialfoley.evaluation.onset import detect_onsets, match_onsets
 from spatialfoley.evaluation.world_clips import SCORE_RATE_HZ, STEP_S, WINDOW_STEPS, ClipTruth, all_points
+from spatialfoley.evaluation.world_ears import EarScores, ears_of, score_ears
 from spatialfoley.media.audio import fit_length, resample
 from spatialfoley.spatial.direction import angle_between_deg
 from spatialfoley.spatial.signal import SpatialAudio, require_layout
@@ -28,8 +30,36 @@ _WINDOWS_PER_S = 1 / (WINDOW_STEPS * STEP_S)
 
 
 @dataclass(frozen=True)
+class SoundScores:
+    """Scores of a sound without direction; None where a score is not defined, as its metric states.
+
+    Attributes:
+        onset_error_s: Median absolute onset error, misses and false alarms counted as 0.25 s.
+        true_onsets: True onsets in the clip.
+        missed_onsets: Those without a partner.
+        found_onsets: Onsets in the sound.
+        false_onsets: Those without a partner.
+        class_found: Class that the classifier hears; None for silence.
+        class_correct: Whether it is the source's class; None for clips of several sources.
+        level_difference_db: Level minus that of the truth, in W of a field, in one channel, or in both ears
+            together; None for silence.
+        length_difference_s: Length minus that of the clip; the sound was cut or padded to the clip.
+    """
+
+    onset_error_s: float | None
+    true_onsets: int
+    missed_onsets: int
+    found_onsets: int
+    false_onsets: int
+    class_found: str | None
+    class_correct: bool | None
+    level_difference_db: float | None
+    length_difference_s: float
+
+
+@dataclass(frozen=True)
 class FieldScores:
-    """Scores of one field; None where a score is not defined, for the reason that its metric states.
+    """Scores of one field; None where a score is not defined, as its metric states.
 
     Attributes:
         angle_deg: Angle between energy peak and source in windows of 0.5 s, weighted by the field's energy.
@@ -38,17 +68,8 @@ class FieldScores:
         cc: Correlation of energy maps by "windows/variant".
         auc: AUC-Judd by "windows/variant".
         flat_windows: Of the 5 fps windows in which the truth sounds, those where the field has no contrast.
-        onset_error_s: Median absolute onset error, misses and false alarms counted as 0.25 s.
-        true_onsets: True onsets in the clip.
-        missed_onsets: Those without a partner.
-        found_onsets: Onsets in the field.
-        false_onsets: Those without a partner.
-        class_found: Class that the classifier hears; None for silence.
-        class_correct: Whether it is the source's class; None for clips of several sources.
         coherence: Share of Y, Z, X that W explains.
         psi: Intensity over energy.
-        level_difference_db: Level of W minus that of the true W; None for silence.
-        length_difference_s: Length minus that of the clip; the field was cut or padded to the clip.
     """
 
     angle_deg: float
@@ -57,31 +78,68 @@ class FieldScores:
     cc: dict[str, float | None]
     auc: dict[str, float | None]
     flat_windows: int
-    onset_error_s: float | None
-    true_onsets: int
-    missed_onsets: int
-    found_onsets: int
-    false_onsets: int
-    class_found: str | None
-    class_correct: bool | None
     coherence: float | None
     psi: float | None
-    level_difference_db: float | None
-    length_difference_s: float
 
 
-def score_field(truth: ClipTruth, audio: SpatialAudio, classifier: WorldClassifier) -> FieldScores:
-    """Score a world-locked field.
+@dataclass(frozen=True)
+class ClipScores:
+    """All scores of one sound.
+
+    Attributes:
+        sound: What and when.
+        field: Where, for a field; None for mono and binaural sound.
+        ears: Where at the ears: of binaural sound itself, of a field heard from the camera, of mono on both.
+        embeddings: Of left ear, right ear and their mean, (3, dimensions), for distances between sets.
+    """
+
+    sound: SoundScores
+    field: FieldScores | None
+    ears: EarScores
+    embeddings: FloatArray
+
+    def document(self) -> dict[str, Any]:
+        """Scores without embeddings as plain values, those of sound and field in one level."""
+        field = {} if self.field is None else asdict(self.field)
+        return {**asdict(self.sound), **field, "ears": asdict(self.ears)}
+
+
+def score_sound(truth: ClipTruth, audio: SpatialAudio, classifier: WorldClassifier) -> ClipScores:
+    """Score a generated sound by all that its layout allows.
 
     Args:
         truth: The clip's truth.
-        audio: The field, layout "foa", any rate.
+        audio: A world-locked field, two ears at the camera, or one channel; any rate.
         classifier: Knows the classes of the world.
 
     Raises:
-        ValueError: The sound is no FOA.
+        ValueError: The sound has another layout.
     """
-    field = at_score_rate(audio, truth)
+    ears = ears_of(audio, truth)
+    field = None
+    if audio.layout == "foa":
+        samples = at_score_rate(audio, truth)
+        field = score_field(truth, samples)
+        heard, level_db = samples[W], level_difference_db(truth.field.samples[W], samples[W])
+    else:
+        heard = ears.mean(axis=0)
+        reference = truth.ears.ears if audio.layout == "binaural" else truth.field.samples[W]
+        level_db = level_difference_db(reference, ears)
+    return ClipScores(
+        sound=_score_heard(truth, heard, level_db, audio.duration_s, classifier),
+        field=field,
+        ears=score_ears(truth.ears, ears),
+        embeddings=classifier.embed(with_mean(ears), SCORE_RATE_HZ),
+    )
+
+
+def with_mean(ears: FloatArray) -> FloatArray:
+    """Left, right and their mean, (3, N): what distances between sets of sounds are measured on."""
+    return np.concatenate([ears, ears.mean(axis=0, keepdims=True)])
+
+
+def score_field(truth: ClipTruth, field: FloatArray) -> FieldScores:
+    """Score a world-locked field (4, N) at the scoring rate, as long as the clip."""
     covariances = covariances_over_time(field, SCORE_RATE_HZ, _WINDOWS_PER_S)
     directions = window_directions(covariances)
     reference = reference_vectors(truth, field, directions)
@@ -91,10 +149,6 @@ def score_field(truth: ClipTruth, audio: SpatialAudio, classifier: WorldClassifi
         f"{name}/{variant}": points_overlap(truth.points[name, variant], points)
         for (name, variant), points in all_points(field).items()
     }
-    onsets = detect_onsets(field[W], SCORE_RATE_HZ)
-    matched = match_onsets(truth.onset_times_s, onsets)
-    found = classifier.classify(field[W], SCORE_RATE_HZ)
-    single = len(truth.class_names) == 1
     return FieldScores(
         angle_deg=weighted_angle_deg(reference, directions),
         clip_angle_deg=_clip_angle_deg(reference, field, directions),
@@ -102,6 +156,23 @@ def score_field(truth: ClipTruth, audio: SpatialAudio, classifier: WorldClassifi
         cc={name: overlap.cc for name, overlap in overlaps.items()},
         auc={name: overlap.auc for name, overlap in overlaps.items()},
         flat_windows=overlaps["5fps/correct"].estimate_flat,
+        coherence=spatial_coherence(covariances),
+        psi=intensity_ratio(covariances),
+    )
+
+
+def _score_heard(
+    truth: ClipTruth,
+    mono: FloatArray,
+    level_db: float | None,
+    duration_s: float,
+    classifier: WorldClassifier,
+) -> SoundScores:
+    onsets = detect_onsets(mono, SCORE_RATE_HZ)
+    matched = match_onsets(truth.onset_times_s, onsets)
+    found = classifier.classify(mono, SCORE_RATE_HZ)
+    single = len(truth.class_names) == 1
+    return SoundScores(
         onset_error_s=matched.median_abs_error_s,
         true_onsets=len(truth.onset_times_s),
         missed_onsets=matched.misses,
@@ -109,10 +180,8 @@ def score_field(truth: ClipTruth, audio: SpatialAudio, classifier: WorldClassifi
         false_onsets=matched.false_alarms,
         class_found=found,
         class_correct=(found == truth.class_names[0]) if single else None,
-        coherence=spatial_coherence(covariances),
-        psi=intensity_ratio(covariances),
-        level_difference_db=_level_difference_db(truth.field.samples[W], field[W]),
-        length_difference_s=audio.duration_s - truth.scene.duration_s,
+        level_difference_db=level_db,
+        length_difference_s=duration_s - truth.scene.duration_s,
     )
 
 
@@ -192,6 +261,7 @@ def _clip_angle_deg(reference: FloatArray, field: FloatArray, directions: Window
     return weighted_angle_deg(middle[None], whole)
 
 
-def _level_difference_db(reference: FloatArray, estimate: FloatArray) -> float | None:
+def level_difference_db(reference: FloatArray, estimate: FloatArray) -> float | None:
+    """Mean power of the estimate over that of the reference in dB, over all channels; None for silence."""
     powers = [float(np.mean(signal.astype(np.float64) ** 2)) for signal in (reference, estimate)]
     return None if min(powers) <= 0 else 10 * float(np.log10(powers[1] / powers[0]))

@@ -1,7 +1,9 @@
 """Run a generator over held-out clips of the synthetic world and score it beside what is known to be good or bad.
 
-Every clip is scored by itself and written to `clips.jsonl` at once, so that an interrupted run goes on
-where it stopped; a clip that failed is recorded with its reason, counted, and tried again by the next run.
+A generator makes a field, two ears or one channel; fields are scored as heard by two ears too, so that all
+generators stand in one table. Every clip is scored by itself and written to `clips.jsonl` at once (embeddings for
+distances between sets beside it), so that an interrupted run goes on where it stopped; a clip that failed is
+recorded with its reason, counted, and tried again by the next run.
 """
 
 import json
@@ -22,12 +24,14 @@ from spatialfoley.evaluation.world_clips import (
     clip_truth,
     make_world_clip,
 )
-from spatialfoley.evaluation.world_report import SuiteResult, summarise, write_report
-from spatialfoley.evaluation.world_scores import score_field, turn_deg
+from spatialfoley.evaluation.world_figures import Embeddings, SuiteResult, summarise
+from spatialfoley.evaluation.world_report import write_report
+from spatialfoley.evaluation.world_scores import score_sound, turn_deg
 from spatialfoley.generators.spatializer.ambi_encode import ambi_encode
+from spatialfoley.media.atomic import atomic_path
 from spatialfoley.spatial.signal import SpatialAudio
 from spatialfoley.world import SCENE_KINDS
-from spatialfoley.world.scenes import SceneKind
+from spatialfoley.world.scenes import CameraKind, SceneKind
 
 Generate = Callable[[WorldClip], SpatialAudio]
 CodecRoundTrip = Callable[[SpatialAudio], SpatialAudio]
@@ -35,6 +39,9 @@ Progress = Callable[[str, float], None]
 
 TURN_DEG = 90.0
 TURN_KINDS: tuple[SceneKind, ...] = ("centred", "in_view")
+
+_SCORES_VERSION = 2
+"""Which scores a record holds: folders of other ones are not gone on with."""
 
 
 @dataclass(frozen=True)
@@ -48,7 +55,9 @@ class WorldSuiteSettings:
         duration_s: Length of a clip.
         view_size_px: Width and height of the pictures shown.
         view_rate_hz: Frames per second of the pictures shown.
-        turn_clips: On how many clips with the source in view the camera-turn test generates a second time.
+        turn_clips: On how many clips with the source in view the camera-turn test generates a second time;
+            only fields are tested, as ears turn with the camera.
+        camera: "static" or "turning"; None draws, about a third turns.
     """
 
     clips: int = 200
@@ -58,6 +67,7 @@ class WorldSuiteSettings:
     view_size_px: int = 128
     view_rate_hz: float = 20.0
     turn_clips: int = 40
+    camera: CameraKind | None = None
 
     def __post_init__(self) -> None:
         if self.clips < 1:
@@ -68,6 +78,8 @@ class WorldSuiteSettings:
             raise ValueError(
                 f"duration_s is {self.duration_s}; it must be 1 or more, windows of 1 s are scored"
             )
+        if self.camera not in (None, "static", "turning"):
+            raise ValueError(f"camera is {self.camera!r}; it must be static, turning or None")
         if self.turn_clips < 0:
             raise ValueError(f"turn_clips is {self.turn_clips}; it must be 0 or more")
 
@@ -83,12 +95,13 @@ def run_world_suite(
 ) -> SuiteResult:
     """Generate, score and report.
 
-    Beside the generator's field these are scored on every clip: the truth; the true mono sound placed at
-    the camera's centre ("ambi_encode"); noise of the truth's level, independent in all channels ("noise");
-    and the truth passed through the codec ("codec") when a codec is given.
+    Beside the generator's sound these are scored on every clip: the truth; the true mono sound placed at
+    the camera's centre ("ambi_encode"), to the ears one channel given twice; noise of the truth's level,
+    independent in all channels ("noise"); and the truth passed through the codec ("codec") when one is given.
 
     Args:
-        generate: Makes a world-locked field for a clip from its video, camera and seed.
+        generate: Makes a world-locked field, two ears at the camera, or one channel for a clip from its video,
+            camera and seed.
         settings: What is run.
         folder: Where `clips.jsonl`, `results.json` and `report.md` go.
         codec_round_trip: Encodes and decodes a field, as good as tokens can say it.
@@ -101,16 +114,22 @@ def run_world_suite(
     """
     folder.mkdir(parents=True, exist_ok=True)
     records = _open_records(folder, settings, label)
-    ears = classifier or load_world_classifier()
+    listener = classifier or load_world_classifier()
     with (folder / "clips.jsonl").open("a", encoding="utf-8") as lines:
         for index in range(settings.clips):
-            if index not in records or records[index]["error"] is not None:
-                records[index] = _clip_record(generate, index, settings, codec_round_trip, ears)
+            done = index in records and records[index]["error"] is None
+            if not (done and _embeddings_file(folder, index).exists()):
+                records[index], embeddings = _clip_record(
+                    generate, index, settings, codec_round_trip, listener
+                )
+                _write_embeddings(_embeddings_file(folder, index), embeddings)
                 lines.write(json.dumps(records[index]) + "\n")
                 lines.flush()
             if progress:
                 progress(f"clip {index + 1} of {settings.clips}", (index + 1) / settings.clips)
-    result = summarise([records[index] for index in range(settings.clips)], asdict(settings), label)
+    good = [index for index in range(settings.clips) if records[index]["error"] is None]
+    embedded = [_read_embeddings(_embeddings_file(folder, index)) for index in good]
+    result = summarise([records[index] for index in range(settings.clips)], embedded, asdict(settings), label)
     write_report(result, folder)
     return result
 
@@ -121,7 +140,7 @@ def _clip_record(
     settings: WorldSuiteSettings,
     codec_round_trip: CodecRoundTrip | None,
     classifier: WorldClassifier,
-) -> dict[str, Any]:
+) -> tuple[dict[str, Any], Embeddings]:
     """All scores of one clip; whatever the generator or the codec raises becomes the clip's error."""
     clip = make_world_clip(
         index,
@@ -130,6 +149,7 @@ def _clip_record(
         settings.view_size_px,
         settings.view_rate_hz,
         settings.duration_s,
+        settings.camera,
     )
     truth = clip_truth(clip.scene)
     record: dict[str, Any] = {
@@ -138,28 +158,31 @@ def _clip_record(
         "kind": clip.scene.kind,
         "camera": clip.scene.camera_kind,
         "classes": list(truth.class_names),
+        "layout": None,
         "seconds": None,
         "turn_deg": None,
         "turn_tested": False,
         "error": None,
     }
-    fields = _baselines(clip, truth)
+    sounds = _baselines(clip, truth)
+    embeddings: Embeddings = {}
     try:
         if codec_round_trip is not None:
-            fields["codec"] = codec_round_trip(truth.field)
+            sounds["codec"] = codec_round_trip(truth.field)
         started = time.perf_counter()
-        generated = fields["generated"] = generate(clip)
+        generated = sounds["generated"] = generate(clip)
         record["seconds"] = time.perf_counter() - started
-        if _is_turned(index, settings):
+        record["layout"] = generated.layout
+        if generated.layout == "foa" and _is_turned(index, settings):
             record["turn_tested"] = True
             record["turn_deg"] = turn_deg(truth, generated, generate(clip.turned(TURN_DEG)), TURN_DEG)
-        record["scores"] = {
-            name: asdict(score_field(truth, field, classifier)) for name, field in fields.items()
-        }
+        scores = {name: score_sound(truth, sound, classifier) for name, sound in sounds.items()}
+        record["scores"] = {name: score.document() for name, score in scores.items()}
+        embeddings = {name: score.embeddings for name, score in scores.items()}
     except Exception as problem:
         # One bad clip must not cost the others: it is kept with its reason, counted and tried again.
         record["error"] = f"{type(problem).__name__}: {problem}"
-    return record
+    return record, embeddings
 
 
 def _baselines(clip: WorldClip, truth: ClipTruth) -> dict[str, SpatialAudio]:
@@ -182,10 +205,26 @@ def _is_turned(index: int, settings: WorldSuiteSettings) -> bool:
     return before < settings.turn_clips
 
 
+def _embeddings_file(folder: Path, index: int) -> Path:
+    return folder / "embeddings" / f"{index:05d}.npz"
+
+
+def _write_embeddings(path: Path, embeddings: Embeddings) -> None:
+    path.parent.mkdir(exist_ok=True)
+    with atomic_path(path) as temporary, temporary.open("wb") as file:
+        halves: dict[str, Any] = {name: values.astype(np.float16) for name, values in embeddings.items()}
+        np.savez(file, **halves)
+
+
+def _read_embeddings(path: Path) -> Embeddings:
+    with np.load(path) as file:
+        return {name: file[name].astype(np.float32) for name in file.files}
+
+
 def _open_records(folder: Path, settings: WorldSuiteSettings, label: str) -> dict[int, dict[str, Any]]:
     """Clips of an earlier run; the last line of a clip counts, a line cut off by an interruption does not."""
     # The number of clips may grow from run to run; anything else would mix different figures.
-    identity = json.loads(json.dumps({"label": label, **asdict(settings)}))
+    identity = json.loads(json.dumps({"label": label, "scores": _SCORES_VERSION, **asdict(settings)}))
     del identity["clips"]
     path = folder / "suite.json"
     if path.exists():
