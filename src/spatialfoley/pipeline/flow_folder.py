@@ -73,7 +73,7 @@ def find_flow_model(name: str | Path) -> FlowModel | None:
         return FlowModel("mmaudio", path.stem, path, root)
     if path.is_dir():
         return _of_folder(path, path.resolve().name)
-    flows = [m for m in weights.list_models() if m.kind == "generator" and m.family != "visage"]
+    flows = [m for m in weights.list_models() if m.kind == "generator" and m.family in ("mmaudio", VISAUDIO)]
     known = {model.name: model for model in flows} | {m.address: m for m in flows if m.place == "family"}
     model = known.get(str(name))
     if model is None:

@@ -7,7 +7,7 @@ from spatialfoley.weights.errors import WeightsError
 
 Kind = Literal["generator", "codec", "features"]
 Place = Literal["embedded", "hub", "family", "unpublished"]
-Family = Literal["visage", "mmaudio", "visaudio"]
+Family = Literal["visage", "mmaudio", "visaudio", "twin"]
 
 
 @dataclass(frozen=True)
@@ -91,6 +91,28 @@ _MODELS = (
         licence="MIT",
         commercial_use="yes",
         notes="Trained on the synthetic world of this project; works offline in seconds, knows no real sounds.",
+    ),
+    ModelInfo(
+        name="tiny-visaudio",
+        kind="generator",
+        place="embedded",
+        address="tiny-visaudio",
+        files=("pipeline.json",),
+        licence="MIT",
+        commercial_use="yes",
+        notes="Two ears from picture and words; trained on the synthetic world, knows no real sounds.",
+        family="twin",
+    ),
+    ModelInfo(
+        name="tiny-visaudio-foa",
+        kind="generator",
+        place="embedded",
+        address="tiny-visaudio-foa",
+        files=("pipeline.json",),
+        licence="MIT",
+        commercial_use="yes",
+        notes="A sound field from picture and words; trained on the synthetic world, knows no real sounds.",
+        family="twin",
     ),
     ModelInfo(
         name="visage",
