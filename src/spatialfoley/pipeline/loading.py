@@ -32,16 +32,22 @@ from spatialfoley.pipeline.model_folder import (
     read_manifest,
     weight_hashes,
 )
+from spatialfoley.pipeline.twin_chain import TwinPipeline
+from spatialfoley.pipeline.twin_loading import is_twin_folder, load_twin
 
 _HALF_DTYPES = {"float16": torch.float16, "bfloat16": torch.bfloat16}
 
 
-def load_pipeline(name: str | Path, device: str = "auto", dtype: str = "auto") -> Pipeline | FlowPipeline:
+AnyPipeline = Pipeline | FlowPipeline | TwinPipeline
+
+
+def load_pipeline(name: str | Path, device: str = "auto", dtype: str = "auto") -> AnyPipeline:
     """Load everything that turns a video into sound.
 
     Args:
-        name: "tiny-visage" (in the package); "visage", "mmaudio_small_16k" to "mmaudio_large_44k_v2" or "visaudio"
-            (their weights have to be on this machine); a model folder; or a hub id whose files are on this machine.
+        name: "tiny-visage", "tiny-visaudio" and "tiny-visaudio-foa" (in the package); "visage", "mmaudio_small_16k"
+            to "mmaudio_large_44k_v2" or "visaudio" (their weights have to be on this machine); a model folder; or a
+            hub id whose files are on this machine.
         device: "auto" (cuda, then mps, then cpu), or a torch device.
         dtype: "auto" and "float32" compute exactly; "fast" takes 16-bit weights where that is quick; "float16",
             "bfloat16" and "int8" as named.
@@ -58,6 +64,9 @@ def load_pipeline(name: str | Path, device: str = "auto", dtype: str = "auto") -
         with _one_sentence(flow.generator):
             return load_flow_pipeline(flow, place, dtype)
     folder = find_model(name)
+    if is_twin_folder(folder):
+        with _one_sentence(folder):
+            return load_twin(folder)
     manifest = read_manifest(folder, str(name))
     parts = part_folders(manifest, folder)
     kernel = _kernel(dtype, place)
@@ -82,14 +91,16 @@ def load_pipeline(name: str | Path, device: str = "auto", dtype: str = "auto") -
     )
 
 
-def load_field_pipeline(name: str | Path, device: str = "auto", dtype: str = "auto") -> Pipeline:
+def load_field_pipeline(
+    name: str | Path, device: str = "auto", dtype: str = "auto"
+) -> Pipeline | TwinPipeline:
     """As ``load_pipeline``, for what needs a sound field.
 
     Raises:
         ValueError: also if the model makes none.
     """
     pipe = load_pipeline(name, device, dtype)
-    if isinstance(pipe, FlowPipeline):
+    if not isinstance(pipe, Pipeline) and pipe.layout != "foa":
         raise ValueError(
             f"{name} makes {pipe.layout} sound, but a sound field is needed here; "
             f"give a model such as {EMBEDDED_MODEL}"
