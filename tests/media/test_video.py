@@ -53,6 +53,20 @@ def test_variable_rate_goes_by_time_stamps(tmp_path: Path, suffix: str) -> None:
         assert video.duration_s == pytest.approx(1.5, abs=1e-6)
 
 
+@pytest.mark.parametrize("suffix", [".mp4", ".mkv", ".avi"])
+def test_frame_times_of_a_part_are_those_of_the_whole(tmp_path: Path, suffix: str) -> None:
+    codec = "mpeg4" if suffix == ".avi" else "libx264"
+    clip = constant_clip(tmp_path / f"a{suffix}", 20, 240, codec=codec)
+    for start_s in (0.0, 1.5):
+        video = read_video(clip, start_s=start_s)
+        whole = video.frame_times_s()
+        for from_s, to_s in ((0.0, 2.0), (4.97, 7.03), (9.0, 20.0)):
+            part = video.frame_times_s(from_s, to_s)
+            expected = whole[(whole > from_s - 0.05 + 1e-6) & (whole < to_s - 1e-6)]
+            np.testing.assert_allclose(part, expected, atol=1e-9)
+            assert part[0] <= from_s + video.tolerance_s
+
+
 def test_times_in_any_order_and_twice(tmp_path: Path) -> None:
     video = read_video(constant_clip(tmp_path / "a.mp4", 25, 30))
     assert numbers(video.frames_at([1.0, 0.0, 0.52, 0.52, 1.16], crop=None)) == [25, 0, 13, 13, 29]

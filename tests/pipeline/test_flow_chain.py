@@ -6,11 +6,14 @@ import pytest
 import torch
 
 from spatialfoley.generators.guidance import Guidance
+from spatialfoley.generators.visaudio.config import MMAudioConfig
 from spatialfoley.generators.visaudio.sampler import FlowSettings
+from spatialfoley.media.audio import read_audio
 from spatialfoley.media.video import Video
 from spatialfoley.pipeline import FlowPipeline, load_field_pipeline, load_pipeline
-from spatialfoley.pipeline.flow_clip import FlowLatents
+from spatialfoley.pipeline.flow_clip import FlowLatents, FlowRequest
 from spatialfoley.pipeline.flow_frames import chosen_times_s, resized_frames
+from spatialfoley.pipeline.stream import stream_sound
 from spatialfoley.pipeline.windows import plan_windows
 from tests.flow_folders import write_mmaudio_folder, write_visaudio_folder
 
@@ -90,13 +93,44 @@ def test_sound_is_as_long_as_the_picture(mono: FlowPipeline, seconds: float) -> 
     assert mono(noise_video(seconds), steps=1, rate_hz=48000).samples.shape[1] == round(seconds * 48000)
 
 
-def test_a_long_clip_is_made_in_windows_that_overlap(mono: FlowPipeline) -> None:
-    clip = mono.encode(noise_video(9.0, rate_hz=4.0))
-    assert clip.plan.lengths == (128320, 128320)
-    assert clip.plan.overlaps == (0, 112640)
-    latents = mono.sample(clip, settings=FlowSettings(steps=1))
-    assert not torch.equal(latents.latents[0], latents.latents[1])
-    assert mono.decode(latents).samples.shape == (1, 9 * 16000)
+def test_each_window_of_a_long_clip_goes_on_from_the_one_before(mono: FlowPipeline, tmp_path: Path) -> None:
+    video = noise_video(9.0, rate_hz=4.0)
+    clip = mono.encode(video)
+    # 282 latents of 32 ms in windows of the 250 that the network is trained on.
+    assert clip.plan.starts == (0, 32 * 512)
+    assert clip.plan.lengths == (250 * 512, 144_000 - 32 * 512)
+    latents = mono.sample(clip, seed=5, settings=SETTINGS)
+    assert torch.equal(latents.latents[0][:, 32:], latents.latents[1][:, :218])
+    assert not torch.allclose(latents.latents[0][:, :32], latents.latents[1][:, -32:])
+    whole = mono.decode(latents)
+    assert whole.samples.shape == (1, 144_000)
+
+    fractions: list[float] = []
+    maker = mono.windows(video, FlowRequest(seed=5, steps=2), fractions.append)
+    stream_sound(maker, tmp_path / "sound.wav", "")
+    assert np.array_equal(read_audio(tmp_path / "sound.wav").samples, whole.samples)
+    assert fractions == sorted(fractions)
+    assert fractions[-1] == 1.0
+
+
+def test_both_sides_of_a_join_are_nearly_the_same_wave(mono: FlowPipeline) -> None:
+    """Not quite: the autoencoder's attention looks at the whole window."""
+    plan = mono.steps.plan(15.0)
+    latents = torch.randn(1, 469, 20, generator=torch.Generator().manual_seed(0))
+    first = plan.starts[1] // 512
+    before = mono.steps.sound(latents[:, :250], plan, 0)[:, -plan.overlaps[1] :]
+    after = mono.steps.sound(latents[:, first : first + 250], plan, 1)[:, : plan.overlaps[1]]
+    middle = slice(plan.overlaps[1] // 2 - 400, plan.overlaps[1] // 2 + 400)
+    difference = before[:, middle] - after[:, middle]
+    assert 0 < np.square(difference).mean() < 1e-4 * np.square(before[:, middle]).mean()
+
+
+def test_windows_of_44_khz_have_the_published_numbers_of_tokens() -> None:
+    """345 latents last 8.011 s, but a window is given the frames of the eight seconds of training."""
+    sizes = MMAudioConfig.named("large_44k_v2")
+    plan = plan_windows(44_100 * 600, 44_100, sizes.lengths(8.0).latent * 1024 / 44_100, 1.0, 1024, 8.02)
+    assert plan.window_samples == 345 * 1024
+    assert all(start % 1024 == 0 for start in plan.starts)
 
 
 def test_the_same_seed_gives_the_same_sound_and_another_another(mono: FlowPipeline) -> None:

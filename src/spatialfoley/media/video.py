@@ -66,14 +66,22 @@ class Video:
         """Number of frames on screen at some moment of the stretch (reads time stamps, decodes nothing)."""
         return len(self.frame_times_s())
 
-    def frame_times_s(self) -> np.ndarray:
+    def frame_times_s(self, from_s: float = 0.0, to_s: float | None = None) -> np.ndarray:
         """Return the appearance time of every frame, in seconds after `start_s`, ascending.
 
-        The first is 0 or below: a frame that appeared before the stretch is still on screen when it starts.
+        The first is `from_s` or below: a frame that appeared before is still on screen then.
+
+        Args:
+            from_s: frames on screen from this time on, in seconds after `start_s`.
+            to_s: up to this time; None: to the end.
         """
-        end_s = self.start_s + self.duration_s
-        absolute = np.array(sorted(self._source.frame_times(self.start_s, end_s)))
-        first = int(np.searchsorted(absolute, self.start_s + self.tolerance_s, side="right")) - 1
+        begin_s = self.start_s + from_s
+        end_s = self.start_s + (self.duration_s if to_s is None else min(to_s, self.duration_s))
+        absolute = np.array(sorted(self._source.frame_times(begin_s, end_s)))
+        if len(absolute) == 0 or absolute[0] > begin_s + self.tolerance_s:
+            # Formats with a poor index land too late: read from the start.
+            absolute = np.array(sorted(self._source.frame_times(0.0, end_s)))
+        first = int(np.searchsorted(absolute, begin_s + self.tolerance_s, side="right")) - 1
         last = int(np.searchsorted(absolute, end_s - self.tolerance_s, side="left"))
         return absolute[max(first, 0) : last] - self.start_s
 

@@ -1,11 +1,13 @@
 """MMAudio and ViSAudio from video and text to sound, in the same numbered steps as ViSAGe's chain.
 
 1. encode: video → frames → features of every window; text → features.
-2. sample: features → conditions → latents, by following the guided flow from seeded noise.
+2. sample: features → conditions → latents, by following the guided flow from seeded noise; each window of a long
+   clip begins with the last latents of the one before.
 3. decode: latents → each channel by itself → one sound as long as the video, one gain for all channels.
 
 MMAudio makes one channel, ViSAudio two ears at the camera. The published models are trained on eight seconds;
-shorter clips are made at their own length, as published, longer ones in windows that overlap.
+shorter clips are made at their own length, as published, longer ones in windows that continue each other. The steps
+by hand hold a clip as a whole; `flow_windows.FlowWindows` does them window by window, for clips of any length.
 """
 
 from collections.abc import Mapping
@@ -25,23 +27,18 @@ from spatialfoley.generators.visaudio.sampler import (
     PUBLISHED_GUIDANCE,
     PUBLISHED_SETTINGS,
     FlowSettings,
-    branch_velocity,
-    generate_latents,
-    seeded_noise,
+    Known,
 )
 from spatialfoley.media.audio import fit_length, resample
 from spatialfoley.media.video import Video
-from spatialfoley.pipeline.chain import clip_seed
+from spatialfoley.pipeline.chain import clip_id, clip_seed
 from spatialfoley.pipeline.clip import Report
 from spatialfoley.pipeline.flow_clip import FlowClip, FlowEncoders, FlowLatents, FlowRequest
-from spatialfoley.pipeline.flow_encoding import window_features
+from spatialfoley.pipeline.flow_steps import FlowSteps
+from spatialfoley.pipeline.flow_windows import FlowWindows
 from spatialfoley.pipeline.levels import within_full_scale
-from spatialfoley.pipeline.window_steps import FRAME_SLACK_S, WINDOW_OVERLAP_S
-from spatialfoley.pipeline.windows import join_windows, plan_windows
+from spatialfoley.pipeline.windows import join_windows
 from spatialfoley.spatial.signal import SpatialAudio
-
-WINDOW_S = 8.0
-"""What the published networks are trained on."""
 
 _ENCODING_SHARE, _SAMPLING_SHARE = 0.4, 0.5
 
@@ -79,6 +76,7 @@ class FlowPipeline:
                 "and right"
             )
         self._refuse_misfits()
+        self.steps = FlowSteps(network, encoders, codec, self.branches, self.device)
 
     @property
     def rate_hz(self) -> int:
@@ -137,6 +135,16 @@ class FlowPipeline:
         )
         return self.decode_measured(latents, request.rate_hz)
 
+    def windows(
+        self, video: Video, request: FlowRequest, report: Report = lambda fraction: None
+    ) -> FlowWindows:
+        """The clip as something that is made window by window, for ``stream.stream_sound``."""
+        return FlowWindows(self, video, request, report)
+
+    def noise_seed(self, video: Video, seed: int) -> int:
+        """Where the noise of a clip begins."""
+        return clip_seed(seed, clip_id(video))
+
     def guidance(self, strength: float | None) -> Guidance:
         """The guidance of a strength on MMAudio's scale."""
         return PUBLISHED_GUIDANCE if strength is None else Guidance.of_strength(strength)
@@ -158,25 +166,14 @@ class FlowPipeline:
         Raises:
             ValueError: if the video is shorter than one segment, or texts are given without a vocabulary.
         """
-        samples = timeline.sample_count(video.duration_s, self.rate_hz)
-        plan = plan_windows(samples, self.rate_hz, WINDOW_S + FRAME_SLACK_S, WINDOW_OVERLAP_S)
-        self.network.sizes.lengths(min(plan.lengths) / self.rate_hz)  # refuses what is too short
-        frame_times_s = video.frame_times_s()
-        texts = self._text(text)
+        plan, texts = self.steps.plan(video.duration_s), self.steps.text(text)
         windows: list[ClipFeatures] = []
-        for start, length in zip(plan.starts, plan.lengths, strict=True):
-            window_s = (start / self.rate_hz, length / self.rate_hz)
-            windows.append(
-                window_features(
-                    self.encoders, self.network.sizes, video, frame_times_s, window_s, texts, panorama
-                )
-            )
+        for index in range(len(plan.starts)):
+            windows.append(self.steps.features(video, plan, index, texts, panorama))
             report(len(windows) / len(plan.starts))
-        clip_id = f"{video.path.name if video.path else ''}@{video.start_s:.6f}"
-        negative = self._text(negative_text)
-        return FlowClip(tuple(windows), negative, plan, clip_id, video.duration_s)
+        negative = self.steps.text(negative_text)
+        return FlowClip(tuple(windows), negative, plan, clip_id(video), video.duration_s)
 
-    @torch.inference_mode()
     def sample(
         self,
         clip: FlowClip,
@@ -186,26 +183,21 @@ class FlowPipeline:
         report: Report = lambda fraction: None,
     ) -> FlowLatents:
         """Step 2: features to latents; each window has noise of its own, from the seed, the clip and its number."""
-        if seed < 0:
-            raise ValueError(f"seed is {seed}; give a whole number from 0")
-        noise_seed, count = clip_seed(seed, clip.clip_id), len(clip.windows)
-        made = []
+        noise_seed, plan = clip_seed(seed, clip.clip_id), clip.plan
+        made: list[Tensor] = []
+        known: Known | None = None
         for index, features in enumerate(clip.windows):
-            lengths = self.network.sizes.lengths(clip.plan.lengths[index] / self.rate_hz)
-            full = self.network.prepare(features.to(self.device), lengths.latent)
-            negative = None if clip.negative_text is None else clip.negative_text.to(self.device)
-            null = self.network.null_conditions(lengths, negative)
 
             def on_step(step: int, steps: int, index: int = index) -> None:
-                report((index + step / steps) / count)
+                report((index + step / steps) / len(clip.windows))
 
-            noise = self._noise(noise_seed, index, lengths.latent)
-            latents = generate_latents(
-                branch_velocity(self.network, full, null), noise, guidance, settings, on_step
+            noise = self.steps.noise(plan, index, noise_seed, known)
+            latents = self.steps.latents(
+                features, clip.negative_text, plan, noise, guidance, settings, known, on_step
             )
-            latents = self.network.unnormalise(latents.float()).float()
-            made.append(latents[0].reshape(len(self.branches), *latents.shape[-2:]))
-        return FlowLatents(tuple(made), clip.plan, clip.duration_s)
+            known = self.steps.end_of(latents, noise, plan, index)
+            made.append(self.steps.channels(latents))
+        return FlowLatents(tuple(made), plan, clip.duration_s)
 
     def decode(self, latents: FlowLatents, rate_hz: int | None = None) -> SpatialAudio:
         """Step 3: latents to sound, as long as the video, within full scale."""
@@ -214,8 +206,7 @@ class FlowPipeline:
     def decode_measured(self, latents: FlowLatents, rate_hz: int | None = None) -> tuple[SpatialAudio, float]:
         """Step 3, and the gain in dB (0 or below) that was needed: one for both ears, so that levels stay true."""
         pieces = [
-            self.codec.decode(window[None])[0, :, :length].float().cpu().numpy()
-            for window, length in zip(latents.latents, latents.plan.lengths, strict=True)
+            self.steps.sound(channels, latents.plan, index) for index, channels in enumerate(latents.latents)
         ]
         rate_hz = rate_hz or self.rate_hz
         samples = resample(join_windows(latents.plan, pieces), self.rate_hz, rate_hz)
@@ -232,18 +223,6 @@ class FlowPipeline:
             "device": str(self.device),
             "kernel": str(weight.dtype).removeprefix("torch."),
         }
-
-    def _text(self, text: str) -> Tensor | None:
-        """Features (1, W, d) of a text; None for the empty one, whose features the network has stored."""
-        return self.encoders.clip.text([text]).cpu() if text.strip() else None
-
-    def _noise(self, seed: int, window: int, frames: int) -> Tensor:
-        network = self.network
-        channels = network.sizes.latent_dim
-        if isinstance(network, VisaudioNetwork):
-            rule = network.config.branch_noise
-            return seeded_noise(seed, [window], frames, channels, len(self.branches), rule, self.device)
-        return seeded_noise(seed, [window], frames, channels, device=self.device)[:, 0]
 
     def _refuse_misfits(self) -> None:
         sizes, encoders = self.network.sizes, self.encoders

@@ -97,6 +97,10 @@ class Known:
         """Latent frames P."""
         return self.latents.shape[-2]
 
+    def begin(self, noise: Tensor) -> Tensor:
+        """The noise (B, ..., L, channels) of the whole clip, begun with that of the known latents."""
+        return _with_start(noise, self.noise)
+
 
 PUBLISHED_SETTINGS = FlowSettings()
 PUBLISHED_GUIDANCE = Guidance.of_strength(4.5)
@@ -135,8 +139,8 @@ def generate_latents(
             f"known latents have the shape {tuple(known.latents.shape)}, but must be the beginning of "
             f"{tuple(noise.shape)}"
         )
-    held = _with_start(noise, known.noise)
-    made = integrate(_held_velocity(guided, known), held, settings.times(), settings.solver, on_step)
+    held = _held_velocity(guided, known)
+    made = integrate(held, known.begin(noise), settings.times(), settings.solver, on_step)
     return _with_start(made, known.latents)
 
 
