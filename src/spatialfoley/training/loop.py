@@ -57,6 +57,7 @@ def train(task: Task, settings: TrainingSettings, progress: Progress | None = No
     """
     try:
         from accelerate import Accelerator, DistributedDataParallelKwargs
+        from accelerate.state import AcceleratorState
     except ImportError as problem:
         raise ImportError(
             "training needs the package accelerate; install it with pip install 'spatialfoley[train]'"
@@ -65,6 +66,8 @@ def train(task: Task, settings: TrainingSettings, progress: Progress | None = No
     # Null conditions have no gradient where nothing was dropped, and one published table is never read.
     wrapper = DistributedDataParallelKwargs(find_unused_parameters=True)
     precision = "bf16" if settings.precision == "bfloat16" else "no"
+    # Else a second run of this process could have no other precision than the first.
+    AcceleratorState._reset_state()
     accelerator = Accelerator(mixed_precision=precision, kwargs_handlers=[wrapper])
     folder = Path(settings.output)
     optimizer = torch.optim.AdamW(

@@ -10,6 +10,7 @@ TASKS = {
     "tiny_features": ("spatialfoley.training.features_task", "FeaturesTask"),
     "twin": ("spatialfoley.training.twin_task", "TwinTask"),
     "twin_head": ("spatialfoley.training.twin_head_task", "TwinHeadTask"),
+    "visaudio": ("spatialfoley.training.visaudio_task", "VisaudioTask"),
     "visage": ("spatialfoley.training.visage_task", "VisageTask"),
 }
 

@@ -14,6 +14,7 @@ from torch import Tensor
 from spatialfoley.generators.visaudio.backbone import MMAudioNetwork
 from spatialfoley.generators.visaudio.config import MMAudioConfig, VisaudioConfig
 from spatialfoley.generators.visaudio.model import VisaudioNetwork
+from spatialfoley.media.atomic import atomic_path
 from spatialfoley.weights import compare_keys, load_state_dict
 
 _CONFIG_FILE = "config.json"
@@ -127,9 +128,11 @@ def save_visaudio(network: VisaudioNetwork, folder: Path, dtype: torch.dtype = t
     """Write a checkpoint folder that `load_visaudio` reads; the folder is made if needed."""
     folder.mkdir(parents=True, exist_ok=True)
     state = {key: value.detach().to("cpu", dtype).contiguous() for key, value in network.state_dict().items()}
-    save_file(state, folder / _WEIGHT_FILE)
+    with atomic_path(folder / _WEIGHT_FILE) as path:
+        save_file(state, path)
     settings = {"model_type": "visaudio", **network.config.to_dict()}
-    (folder / _CONFIG_FILE).write_text(json.dumps(settings, indent=2) + "\n", encoding="utf-8")
+    with atomic_path(folder / _CONFIG_FILE) as path:
+        path.write_text(json.dumps(settings, indent=2) + "\n", encoding="utf-8")
 
 
 def load_visaudio(
