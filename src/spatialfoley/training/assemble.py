@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 import shutil
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from spatialfoley.media.errors import MediaError
 from spatialfoley.pipeline.loading import load_pipeline
+from spatialfoley.pipeline.twin_loading import FAMILY, load_twin
 from spatialfoley.weights import weight_files
 
 MANIFEST = "pipeline.json"
@@ -56,21 +58,70 @@ def assemble_pipeline(
         "licence": licence,
         "sampling": dict(defaults),
     }
-    try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        hidden = Path(tempfile.mkdtemp(prefix=f".{out.name}.", dir=out.parent))
-    except OSError as problem:
-        raise MediaError(f"cannot write {out}: {problem.strerror}; choose another folder") from problem
-    try:
+    with _hidden_beside(out) as hidden:
         _copy_checkpoint(generator_folder, hidden)
         _copy_part(codec_folder, "codec", "dac", hidden)
         _copy_part(features_folder, "features", "clip", hidden)
         (hidden / MANIFEST).write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
         load_pipeline(hidden, device="cpu")
         _move_into_place(hidden, out)
+    return out
+
+
+def assemble_twin(
+    parts: Mapping[str, Path | str],
+    out: Path,
+    defaults: Mapping[str, Any],
+    name: str | None = None,
+    licence: str = "unknown",
+) -> Path:
+    """Put the parts of a tiny flow twin into one folder, and prove that it loads.
+
+    Args:
+        parts: Of "twin", "head", "codec" and "features" those that the model has: the folder of a finished run,
+            whose files are copied, or the name of a model whose part is used.
+        out: The model folder.
+        defaults: How to sample: steps, guidance, solver.
+        name: Of the model; None for the name of `out`.
+        licence: Of its weights.
+
+    Returns:
+        `out`.
+
+    Raises:
+        ValueError: A part is missing or does not fit the others, or a default is impossible.
+        MediaError: `out` cannot be written.
+    """
+    borrowed = {part: place for part, place in parts.items() if isinstance(place, str)}
+    content = {
+        "family": FAMILY,
+        "name": name or out.name,
+        "licence": licence,
+        "parts": borrowed,
+        "sampling": dict(defaults),
+    }
+    with _hidden_beside(out) as hidden:
+        for part, place in parts.items():
+            if isinstance(place, Path):
+                _copy_files(place, part, hidden)
+        (hidden / MANIFEST).write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+        load_twin(hidden)
+        _move_into_place(hidden, out)
+    return out
+
+
+@contextmanager
+def _hidden_beside(out: Path) -> Iterator[Path]:
+    """A hidden folder in which a model is put together; gone afterwards."""
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        hidden = Path(tempfile.mkdtemp(prefix=f".{out.name}.", dir=out.parent))
+    except OSError as problem:
+        raise MediaError(f"cannot write {out}: {problem.strerror}; choose another folder") from problem
+    try:
+        yield hidden
     finally:
         shutil.rmtree(hidden, ignore_errors=True)
-    return out
 
 
 def _is_tiny(folder: Path | None, part: str) -> bool:
@@ -84,6 +135,11 @@ def _copy_part(folder: Path | None, part: str, published: str, target: Path) -> 
     if not _is_tiny(folder, part):
         _copy_checkpoint(folder, target / published)
         return
+    _copy_files(folder, part, target)
+
+
+def _copy_files(folder: Path, part: str, target: Path) -> None:
+    """Settings and weights of a part, as its run exported them."""
     for name in (f"{part}.json", f"{part}.safetensors"):
         if not (folder / name).is_file():
             raise ValueError(f"{folder} has no {name}; give the folder of a finished run")

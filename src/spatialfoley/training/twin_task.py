@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from spatialfoley import world
 from spatialfoley.dataset.world_latents import WorldLatents, WorldLatentsSettings, world_latents
 from spatialfoley.generators.visaudio.conditions import ClipFeatures
 from spatialfoley.generators.visaudio.forms import ChannelSound, FormSettings, pack, share_shape_noise
@@ -66,6 +67,11 @@ class TwinTask:
             )
         except (KeyError, TypeError, ValueError) as error:
             raise RecipeError(f"model: {error}") from None
+        if self.twin.words != world.CLASSES:
+            raise RecipeError(
+                f"words are {list(self.twin.words)}, but the world's classes are {', '.join(world.CLASSES)}; "
+                "name them in this order"
+            )
         self.clips = world_latents(data.latents, Path(data.folder))
         self.mirror_probability = data.mirror_probability
         self.batch_size = settings.batch_size
