@@ -4,6 +4,7 @@ import pytest
 from spatialfoley.evaluation.statistics import (
     bootstrap_interval,
     correlation_interval,
+    crossed_correlation_interval,
     crossed_interval,
     wilson_interval,
 )
@@ -102,3 +103,19 @@ def test_undefined_values_are_passed_over() -> None:
     assert crossed_interval(np.full((2, 3), np.nan)) is None
     with pytest.raises(ValueError, match=r"values has shape \(3,\); it must be \(runs, clips\)"):
         crossed_interval(np.zeros(3))
+
+
+def test_crossed_correlation_is_that_of_all_pairs() -> None:
+    rng = np.random.default_rng(5)
+    x = rng.normal(size=(3, 30, 10))
+    y = x + rng.normal(size=x.shape)
+    sums = [[moments(*pair) for pair in zip(*run, strict=True)] for run in zip(x, y, strict=True)]
+    interval = crossed_correlation_interval(sums, draws=400)
+    assert interval.value == pytest.approx(np.corrcoef(x.ravel(), y.ravel())[0, 1])
+    assert 0.6 < interval.low < interval.value < interval.high < 0.8
+    assert interval.count == 90
+    single = crossed_correlation_interval(sums[:1], within=True, draws=50)
+    assert single.value == pytest.approx(correlation_interval(sums[0], within=True).value)
+    assert crossed_correlation_interval(np.zeros((2, 3, 6))) is None
+    with pytest.raises(ValueError, match=r"moments has shape \(3, 6\); it must be \(runs, clips, 6\)"):
+        crossed_correlation_interval(np.zeros((3, 6)))

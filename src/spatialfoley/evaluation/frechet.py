@@ -72,8 +72,14 @@ def frechet_interval(
     for ear in range(x.shape[1]):
         _check(x[:, ear], y[:, ear])
     rng = np.random.default_rng(seed)
-    drawn = [_mean_distance(x[pick], y[pick]) for pick in rng.integers(0, len(x), size=(draws, len(x)))]
-    return shifted_interval(_mean_distance(x, y), np.array(drawn), len(x))
+    drawn = [mean_distance(x[pick], y[pick]) for pick in rng.integers(0, len(x), size=(draws, len(x)))]
+    return shifted_interval(mean_distance(x, y), np.array(drawn), len(x))
+
+
+def mean_distance(reference: FloatArray, estimate: FloatArray) -> float:
+    """Mean over ears of their Fréchet distances, embeddings of (clips, ears, dimensions)."""
+    ears = range(reference.shape[1])
+    return float(np.mean([_distance(reference[:, ear], estimate[:, ear]) for ear in ears]))
 
 
 def shifted_interval(value: float, drawn: FloatArray, count: int) -> Interval:
@@ -90,11 +96,6 @@ def small_sample_note(clips: int, dimensions: int) -> str | None:
         f"Fréchet distances are of {clips} clips in {dimensions} dimensions: exact for these clips, but above what "
         f"more clips would give; compare only figures of {clips} clips."
     )
-
-
-def _mean_distance(x: FloatArray, y: FloatArray) -> float:
-    """Mean over ears of the distances of (clips, ears, d)."""
-    return float(np.mean([_distance(x[:, ear], y[:, ear]) for ear in range(x.shape[1])]))
 
 
 def _distance(x: FloatArray, y: FloatArray) -> float:

@@ -125,15 +125,45 @@ def crossed_interval(
     array = array[:, np.isfinite(array).any(axis=0)] if array.size else array
     if array.size == 0:
         return None
-    rng = np.random.default_rng(seed)
-    runs, clips = array.shape
-    drawn = np.empty(draws)
-    for index in range(draws):
-        picked = array[rng.integers(0, runs, runs)][:, rng.integers(0, clips, clips)]
-        drawn[index] = statistic(picked, axis=None) if np.isfinite(picked).any() else np.nan
-    low, high = np.nanpercentile(drawn, [2.5, 97.5])
+    drawn = _crossed_draws(array, draws, seed).reshape(draws, -1)
+    drawn = drawn[np.isfinite(drawn).any(axis=1)]
+    low, high = np.percentile(statistic(drawn, axis=1), [2.5, 97.5])
     count = int(np.isfinite(array).sum())
     return Interval(float(statistic(array, axis=None)), float(low), float(high), count)
+
+
+def crossed_correlation_interval(
+    moments: ArrayLike, within: bool = False, draws: int = 2000, seed: int = 0
+) -> Interval | None:
+    """As `correlation_interval` over several runs on the same clips: runs and clips are drawn anew.
+
+    Args:
+        moments: As there, of every run and clip: (runs, clips, 6).
+        within: As there.
+        draws: Resamples.
+        seed: Seed of the resampling.
+
+    Returns:
+        The interval, counting runs and clips with pairs; None where there is nothing to correlate.
+    """
+    array = np.asarray(moments, dtype=np.float64)
+    if array.ndim != 3 or array.shape[2] != 6:
+        raise ValueError(f"moments has shape {array.shape}; it must be (runs, clips, 6)")
+    if within:
+        array = _about_means(array)
+    value = float(_correlation(array.sum(axis=(0, 1))))
+    if not np.isfinite(value):
+        return None
+    drawn = _correlation(_crossed_draws(array, draws, seed).sum(axis=(1, 2)))
+    low, high = np.nanpercentile(drawn, [2.5, 97.5])
+    return Interval(value, float(low), float(high), int(np.sum(array[..., 0] > 0)))
+
+
+def _crossed_draws(array: np.ndarray, draws: int, seed: int) -> np.ndarray:
+    """Resamples (draws, runs, clips, ...) of (runs, clips, ...), runs and clips drawn independently."""
+    rng = np.random.default_rng(seed)
+    runs, clips = (rng.integers(0, size, (draws, size)) for size in array.shape[:2])
+    return array[runs[:, :, None], clips[:, None, :]]
 
 
 def _clip_moments(moments: ArrayLike, within: bool) -> np.ndarray:
@@ -144,12 +174,15 @@ def _clip_moments(moments: ArrayLike, within: bool) -> np.ndarray:
     if sums.ndim != 2 or sums.shape[1] != 6:
         raise ValueError(f"moments has shape {sums.shape}; it must be (clips, 6)")
     sums = sums[sums[:, 0] > 0]
-    if not within:
-        return sums
-    count, x, y, xx, yy, xy = sums.T
-    nothing = np.zeros_like(count)
-    spreads = _spread(xx, x, count), _spread(yy, y, count)
-    return np.stack([count, nothing, nothing, *spreads, xy - x * y / count], axis=1)
+    return _about_means(sums) if within else sums
+
+
+def _about_means(sums: np.ndarray) -> np.ndarray:
+    """Moments (..., 6) of the same pairs without their own means."""
+    count, x, y, xx, yy, xy = np.moveaxis(sums, -1, 0)
+    some, nothing = np.maximum(count, 1), np.zeros_like(count)
+    spreads = _spread(xx, x, some), _spread(yy, y, some)
+    return np.stack([count, nothing, nothing, *spreads, xy - x * y / some], axis=-1)
 
 
 def _correlation(sums: np.ndarray) -> np.ndarray:
