@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 from torch import Tensor
 
 from spatialfoley.generators.visaudio.conditions import ClipFeatures
+from spatialfoley.generators.visaudio.spatial_head import FieldNumbers
 from spatialfoley.pipeline.windows import WindowPlan
 
 if TYPE_CHECKING:  # transformers is slow to import
@@ -16,7 +17,7 @@ if TYPE_CHECKING:  # transformers is slow to import
 
 @dataclass(frozen=True)
 class FlowEncoders:
-    """The frozen encoders; `patches` only for ViSAudio with its spacetime module."""
+    """The frozen encoders; `patches` only for ViSAudio with its spacetime module, and for a spatial head."""
 
     clip: "ClipH14Features"
     sync: "SynchformerFeatures"
@@ -44,11 +45,19 @@ class FlowClip:
 
 @dataclass(frozen=True)
 class FlowLatents:
-    """Latents (channels, L, d) of each window of a clip, as the codec wants them."""
+    """Latents (channels, L, d) of each window of a clip, as the codec wants them.
+
+    Attributes:
+        latents: of each window.
+        plan: the windows.
+        duration_s: length of the clip.
+        places: where the sound of each window is, as a spatial head says; empty without one.
+    """
 
     latents: tuple[Tensor, ...]
     plan: WindowPlan
     duration_s: float
+    places: tuple[FieldNumbers | None, ...] = ()
 
 
 @dataclass(frozen=True)
