@@ -1,28 +1,35 @@
-"""What is asked of MMAudio or ViSAudio for a video: from a file to its set of files."""
+"""What is asked of a flow (MMAudio, ViSAudio, the tiny twins) for a video: from a file to its set of files."""
 
 from collections.abc import Mapping
+from contextlib import ExitStack
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from spatialfoley.media.video import read_video
+from spatialfoley.media.video import Video, read_video
 from spatialfoley.media.view import is_panorama
 from spatialfoley.pipeline.batch import Job
-from spatialfoley.pipeline.clip import Report
+from spatialfoley.pipeline.clip import Camera, Report
+from spatialfoley.pipeline.field_requests import camera_record, weights_of
 from spatialfoley.pipeline.flow_chain import FlowPipeline
 from spatialfoley.pipeline.flow_clip import FlowRequest
 from spatialfoley.pipeline.products import ProductSet, layout_outputs, write_products
+from spatialfoley.pipeline.stream import WindowMaker
+from spatialfoley.pipeline.twin_chain import TwinPipeline
+from spatialfoley.pipeline.unfinished import MadeSound, fingerprint, streamed_sound
 from spatialfoley.pipeline.versions import installed_versions
 from spatialfoley.spatial.direction import Direction
 
 if TYPE_CHECKING:
     from spatialfoley.pipeline.requests import Request
 
+AnyFlow = FlowPipeline | TwinPipeline
+
 _GENERATING_SHARE = 0.95
 """Part of the time that the sound takes; the rest is writing files."""
 
 
-def flow_outputs(pipe: FlowPipeline) -> tuple[str, ...]:
+def flow_outputs(pipe: AnyFlow) -> tuple[str, ...]:
     """Kinds of file that a model of this family makes."""
     return layout_outputs(pipe.layout)
 
@@ -31,11 +38,14 @@ def fulfil_flow(
     request: "Request",
     job: Job,
     out: Path,
-    pipe: FlowPipeline,
+    pipe: AnyFlow,
     record: Mapping[str, Any],
     report: Report = lambda fraction: None,
+    camera: Camera | None = None,
 ) -> dict[str, Path]:
     """Generate one video's sound and write its files.
+
+    A clip of one window is made in memory; a longer one window by window on disk.
 
     Args:
         request: what is asked, with the outputs settled.
@@ -44,12 +54,18 @@ def fulfil_flow(
         pipe: the model.
         record: what the sidecar says of the request.
         report: told the fraction done.
+        camera: where the picture's centre points, for a field; None for the request's.
 
     Returns:
         Path of each kind of output, and of the "sidecar".
     """
+    assert request.outputs is not None
     video = read_video(job.source, request.start_s, request.duration_s)
     panorama = is_panorama(video) if request.panorama is None else request.panorama
+    if pipe.layout != "foa":
+        camera = Direction(0.0)  # ears are at the camera, wherever it looks
+    elif camera is None:
+        camera = request.camera_of(video)
     asked = FlowRequest(
         request.text,
         request.negative_text,
@@ -59,32 +75,51 @@ def fulfil_flow(
         request.rate_hz,
         panorama,
     )
-    sound, gain_db = pipe.generate(video, asked, lambda part: report(part * _GENERATING_SHARE))
-    guidance = pipe.guidance(asked.guidance)
-    sidecar = {
-        "request": record,
-        "model": pipe.describe(),
-        "sampling": {
-            **asdict(pipe.settings(asked.steps)),
-            "guidance": guidance.name,
-            "branches": {branch.name: branch.weight for branch in guidance.branches},
-        },
-        "text": {"wanted": asked.text, "unwanted": asked.negative_text},
-        "picture": {"panorama": panorama, "duration_s": video.duration_s, "frames": video.frame_count},
-        "sound": {
-            "layout": sound.layout,
-            "rate_hz": sound.rate_hz,
-            "samples": sound.samples.shape[1],
-            "gain_db": round(gain_db, 3),
-        },
-        "versions": installed_versions(),
-    }
-    assert request.outputs is not None
-    return write_products(
-        video,
-        sound,
-        Direction(0.0),
-        ProductSet(out, job.name, request.outputs, panorama),
-        sidecar,
-        lambda part: report(_GENERATING_SHARE + part * (1 - _GENERATING_SHARE)),
-    )
+
+    def generating(part: float) -> None:
+        report(part * _GENERATING_SHARE)
+
+    with ExitStack() as stack:
+        if len(pipe.steps.plan(video.duration_s).starts) == 1:
+            made = MadeSound(*_in_memory(pipe, video, asked, camera, generating))
+        else:
+            maker = _windows(pipe, video, asked, camera, generating)
+            key = fingerprint(record, pipe.describe(), camera)
+            streamed = streamed_sound(maker, out, job.name, video.duration_s, request.rate_hz, key)
+            made = stack.enter_context(streamed)
+        guidance = pipe.guidance(asked.guidance)
+        sidecar = {
+            "request": record,
+            "model": pipe.describe(),
+            "sampling": {
+                **asdict(pipe.settings(asked.steps)),
+                "guidance": guidance.name,
+                "branches": weights_of(guidance),
+            },
+            "text": {"wanted": asked.text, "unwanted": asked.negative_text},
+            "camera": camera_record(camera),
+            "picture": {"panorama": panorama, "duration_s": video.duration_s, "frames": video.frame_count},
+            "sound": made.record(),
+            "versions": installed_versions(),
+        }
+        return write_products(
+            video,
+            made.sound,
+            camera,
+            ProductSet(out, job.name, request.outputs, panorama, request.fov_deg),
+            sidecar,
+            lambda part: report(_GENERATING_SHARE + part * (1 - _GENERATING_SHARE)),
+        )
+
+
+def _in_memory(pipe: AnyFlow, video: Video, asked: FlowRequest, camera: Camera, report: Report) -> Any:
+    """The sound, and the gain in dB."""
+    if isinstance(pipe, TwinPipeline):
+        return pipe.generate(video, asked, report, camera)
+    return pipe.generate(video, asked, report)
+
+
+def _windows(pipe: AnyFlow, video: Video, asked: FlowRequest, camera: Camera, report: Report) -> WindowMaker:
+    if isinstance(pipe, TwinPipeline):
+        return pipe.windows(video, asked, report, camera)
+    return pipe.windows(video, asked, report)

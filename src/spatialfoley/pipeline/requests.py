@@ -4,29 +4,25 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from spatialfoley.generators.guidance import Guidance
 from spatialfoley.media.video import Video, read_video
-from spatialfoley.media.view import VIEW_FOV_DEG, is_panorama
+from spatialfoley.media.view import VIEW_FOV_DEG
 from spatialfoley.pipeline.batch import Job, input_identity, is_done, sidecar_path
 from spatialfoley.pipeline.camera_file import CameraFile, read_camera_file
 from spatialfoley.pipeline.chain import Pipeline
-from spatialfoley.pipeline.clip import Camera, GenerationSettings, Report
+from spatialfoley.pipeline.clip import Camera, Report
+from spatialfoley.pipeline.field_requests import fulfil_field
 from spatialfoley.pipeline.flow_chain import FlowPipeline
 from spatialfoley.pipeline.flow_requests import flow_outputs, fulfil_flow
 from spatialfoley.pipeline.products import (
     SUFFIXES,
-    ProductSet,
     check_outputs,
     product_names,
     refuse_replacing,
-    write_products,
 )
-from spatialfoley.pipeline.versions import installed_versions
+from spatialfoley.pipeline.twin_chain import TwinPipeline
 from spatialfoley.spatial.direction import Direction
-from spatialfoley.spatial.foa import as_trajectory
 
-_SAMPLING_SHARE = 0.9
-"""Part of the time that sampling takes; the rest is writing files."""
+AnyPipeline = Pipeline | FlowPipeline | TwinPipeline
 
 _RATES_HZ = (8_000, 192_000)
 _OF_THE_CAMERA = ("azimuth_deg", "elevation_deg", "camera_file")
@@ -146,26 +142,28 @@ def look_at(source: Path, request: Request, out: Path) -> Video:
     return video
 
 
-def settled(request: Request, pipe: Pipeline | FlowPipeline) -> Request:
+def settled(request: Request, pipe: AnyPipeline) -> Request:
     """The request with the outputs that the model makes.
 
     Raises:
         ValueError: if it asks for what the model does not have.
     """
-    name, flow = pipe.describe()["model"], isinstance(pipe, FlowPipeline)
-    makes = f"{pipe.layout} sound at the camera" if isinstance(pipe, FlowPipeline) else "a sound field"
-    for option in _OF_FIELD_MODELS if flow else _OF_FLOW_MODELS:
-        if option in _OF_THE_CAMERA and getattr(pipe, "layout", "foa") == "foa":
+    name, layout = pipe.describe()["model"], "foa" if isinstance(pipe, Pipeline) else pipe.layout
+    makes = "a sound field" if layout == "foa" else f"{layout} sound at the camera"
+    foreign = _OF_FLOW_MODELS if isinstance(pipe, Pipeline) else _OF_FIELD_MODELS
+    for option in foreign:
+        if option in _OF_THE_CAMERA and layout == "foa":
             continue
         value = getattr(request, option)
         if value not in (None, "") and (value or not option.endswith("_deg")):
-            other = "makes sound fields, such as visage" if flow else "reads text, such as mmaudio_small_16k"
+            reads = foreign is _OF_FLOW_MODELS
+            other = "reads text, such as mmaudio_small_16k" if reads else "makes sound fields, such as visage"
             shown = value if isinstance(value, Path) else repr(value)
             raise ValueError(
                 f"{option} is {shown}, but {name} makes {makes} and has no such setting; leave it out, or "
                 f"take a model that {other}"
             )
-    possible = tuple(flow_outputs(pipe) if isinstance(pipe, FlowPipeline) else SUFFIXES)
+    possible = tuple(SUFFIXES) if isinstance(pipe, Pipeline) else flow_outputs(pipe)
     outputs = request.outputs or possible
     if not set(outputs) <= set(possible):
         raise ValueError(
@@ -174,7 +172,7 @@ def settled(request: Request, pipe: Pipeline | FlowPipeline) -> Request:
     return replace(request, outputs=outputs)
 
 
-def is_fulfilled(request: Request, job: Job, out: Path, pipe: Pipeline | FlowPipeline) -> bool:
+def is_fulfilled(request: Request, job: Job, out: Path, pipe: AnyPipeline) -> bool:
     """Tell whether an earlier run made this video for the same request with the same weights."""
     request = settled(request, pipe)
     try:
@@ -187,11 +185,13 @@ def fulfil(
     request: Request,
     job: Job,
     out: Path,
-    pipe: Pipeline | FlowPipeline,
+    pipe: AnyPipeline,
     report: Report = lambda fraction: None,
     camera: Camera | None = None,
 ) -> dict[str, Path]:
     """Generate one video's sound and write its files.
+
+    What takes more than one window is made on disk and taken up again after a run that was killed.
 
     Args:
         request: what is asked.
@@ -208,57 +208,13 @@ def fulfil(
         ValueError: if the model does not have what is asked for, or the video cannot be used.
     """
     request = settled(request, pipe)
-    assert request.outputs is not None
-    if isinstance(pipe, FlowPipeline):
-        return fulfil_flow(request, job, out, pipe, _record(request, job, pipe), report)
-    video = read_video(job.source, request.start_s, request.duration_s)
-    panorama = is_panorama(video) if request.panorama is None else request.panorama
-    sampling = pipe.defaults.sampling
-    if request.top_k is not None:
-        sampling = replace(sampling, top_k=request.top_k)
-    guidance = pipe.guidance(request.guidance_visual, request.guidance_direction)
-    camera = request.camera_of(video) if camera is None else camera
-    made = pipe.generate(
-        video,
-        camera,
-        GenerationSettings(request.seed, guidance, sampling, request.rate_hz, panorama),
-        lambda part: report(part * _SAMPLING_SHARE),
-    )
-    sidecar = {
-        "request": _record(request, job, pipe),
-        "model": pipe.describe(),
-        "sampling": {**asdict(sampling), "guidance": guidance.name, "branches": _weights(guidance)},
-        "camera": _camera_record(camera),
-        "picture": {"panorama": panorama, "duration_s": video.duration_s, "frames": video.frame_count},
-        "sound": {
-            "rate_hz": made.foa.rate_hz,
-            "samples": made.foa.samples.shape[1],
-            "gain_db": round(made.gain_db, 3),
-            "draws": made.draws,
-        },
-        "versions": installed_versions(),
-    }
-    return write_products(
-        video,
-        made.foa,
-        camera,
-        ProductSet(out, job.name, request.outputs, panorama, request.fov_deg),
-        sidecar,
-        lambda part: report(_SAMPLING_SHARE + part * (1 - _SAMPLING_SHARE)),
-    )
+    record = _record(request, job, pipe)
+    if isinstance(pipe, Pipeline):
+        return fulfil_field(request, job, out, pipe, record, report, camera)
+    return fulfil_flow(request, job, out, pipe, record, report, camera)
 
 
-def _camera_record(camera: Camera) -> dict[str, Any]:
-    trajectory = as_trajectory(camera)
-    start = trajectory.pose_at(0.0)
-    return {**asdict(start), "moves": not trajectory.is_static}
-
-
-def _weights(guidance: Guidance) -> dict[str, float]:
-    return {branch.name: branch.weight for branch in guidance.branches}
-
-
-def _record(request: Request, job: Job, pipe: Pipeline | FlowPipeline) -> dict[str, Any]:
+def _record(request: Request, job: Job, pipe: AnyPipeline) -> dict[str, Any]:
     description = pipe.describe()
     asked = asdict(request)
     del asked["camera_file"]

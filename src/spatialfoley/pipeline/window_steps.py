@@ -140,7 +140,7 @@ class WindowSteps:
         sound = self.codec.decode(whole)[0].float().cpu().numpy()
         field = SpatialAudio(_as_field(sound)[:, : window.length], rate_hz, "foa")
         if self.model.config.field_frame == "camera":
-            field = as_world(field, _counted_from(camera, window.start / rate_hz))
+            field = as_world(field, camera.seen_from(window.start / rate_hz))
         return field.samples
 
     def _frame_times_s(self, start: int, length: int, duration_s: float) -> np.ndarray:
@@ -165,11 +165,6 @@ class WindowSteps:
 
     def _placed(self, condition: Tensor) -> Tensor:
         return condition.to(self.device, self.model.null_embedding.dtype)
-
-
-def _counted_from(camera: CameraTrajectory, start_s: float) -> CameraTrajectory:
-    """The camera on a clock that starts `start_s` seconds into the clip."""
-    return CameraTrajectory(camera.times_s - start_s, camera.yaw_deg, camera.pitch_deg, camera.roll_deg)
 
 
 def _as_field(sound: np.ndarray) -> np.ndarray:
