@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import torch
 
+from spatialfoley.cli import run
 from spatialfoley.dataset.visaudio_features import FlowBatch, Preparation
 from spatialfoley.generators.visaudio.checkpoint import load_mmaudio, load_visaudio
 from spatialfoley.generators.visaudio.config import VisaudioConfig
@@ -25,6 +26,9 @@ from spatialfoley.training.settings import (
 )
 from spatialfoley.training.tasks import make_task
 from spatialfoley.training.visaudio_task import MMAUDIO_FILE, VisaudioTask
+from tests.dataset.test_visaudio_prepare import CLIP_S as CLIP_OF_FILES_S
+from tests.dataset.test_visaudio_prepare import write_clip, write_manifest
+from tests.flow_folders import BACKBONE, PATCHES, write_visaudio_folder
 from tests.training.flow_clips import CLIP_S, SMALL, plain, write_random_clips, write_small_mmaudio
 
 RECIPE = Path(__file__).parents[2] / "recipes" / "visaudio.yaml"
@@ -296,3 +300,41 @@ def test_weights_of_another_size_are_listed(sources: dict[str, Path], tmp_path: 
     other = write_small_mmaudio(tmp_path / "mmaudio_other.pth", replace(SMALL.backbone, hidden_dim=32))
     with pytest.raises(ValueError, match=r"the MMAudio checkpoint.*audio_input_proj\.0\.weight"):
         make_task(shrunk(tmp_path / "run", sources, other))
+
+
+def test_from_a_video_with_two_ears_to_sound_of_the_trained_folder(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Prepare by the command, train by the command, generate by the command: tiny sizes, real files."""
+    for name in ("SPATIALFOLEY_HOME", "HF_HOME", "HF_HUB_CACHE"):
+        monkeypatch.setenv(name, str(tmp_path / "home"))
+    run_folder = write_visaudio_folder(tmp_path / "run")
+    mmaudio = write_small_mmaudio(tmp_path / "mmaudio_start.pth", BACKBONE)
+    write_clip(tmp_path / "street.mp4")
+    manifest = write_manifest(tmp_path, {"video": "street.mp4", "text": "a dog"})
+    clips = tmp_path / "clips"
+    options = ["--model", run_folder, "--out", clips, "--clip-s", CLIP_OF_FILES_S, "--device", "cpu"]
+    assert run([str(part) for part in ("dataset", "prepare", manifest, *options)]) == 0
+    config = VisaudioConfig(backbone=BACKBONE, pe_dim=PATCHES.width, pe_grid=8)
+    model = {**plain(config), "inference": {"steps": 3, "guidance": 2.0, "empty_text": "encoded"}}
+    changes = {
+        "output": str(run_folder),
+        "initialize_from": str(mmaudio),
+        "steps": 1,
+        "batch_size": 2,
+        "data.sources": [{"folder": str(clips / "train")}],
+        "data.preparation.clip_s": CLIP_OF_FILES_S,
+        "model": model,
+    }
+    sets = [part for key, value in changes.items() for part in ("--set", f"{key}={json.dumps(value)}")]
+    assert run(["train", str(RECIPE), *sets]) == 0
+    out = tmp_path / "out"
+    assert run(["generate", str(tmp_path / "street.mp4"), "--model", str(run_folder), "--out", str(out)]) == 0
+    sidecar = json.loads((out / "street.json").read_text())
+    assert sidecar["sampling"]["steps"] == 3
+    assert sidecar["sampling"]["branches"] == {"full": 2.0, "neither": -1.0}
+    assert (out / "street.binaural.wav").is_file()
+    (run_folder / "inference.json").write_text('{"steps": 0}')
+    capsys.readouterr()
+    assert run(["generate", str(tmp_path / "street.mp4"), "--model", str(run_folder), "--out", str(out)]) == 2
+    assert "inference.json: steps is 0; give a whole number from 1 to 1000" in capsys.readouterr().err

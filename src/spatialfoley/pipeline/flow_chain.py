@@ -11,7 +11,7 @@ by hand hold a clip as a whole; `flow_windows.FlowWindows` does them window by w
 """
 
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import Any, Literal
 
 import torch
@@ -22,6 +22,7 @@ from spatialfoley.codecs.mel_vae_codec import MelVaeCodec
 from spatialfoley.generators.guidance import Guidance
 from spatialfoley.generators.visaudio.backbone import MMAudioNetwork
 from spatialfoley.generators.visaudio.conditions import ClipFeatures
+from spatialfoley.generators.visaudio.inference import InferenceSettings
 from spatialfoley.generators.visaudio.model import VisaudioNetwork
 from spatialfoley.generators.visaudio.sampler import (
     PUBLISHED_GUIDANCE,
@@ -53,6 +54,7 @@ class FlowPipeline:
         codec: MelVaeCodec,
         description: Mapping[str, Any],
         device: torch.device | str = "cpu",
+        inference: InferenceSettings | None = None,
     ) -> None:
         """Join parts that fit together.
 
@@ -62,6 +64,7 @@ class FlowPipeline:
             codec: latents to sound.
             description: what ``describe`` says of the model: name, licence, hashes of the weights.
             device: where the generator computes.
+            inference: what is done unless it is asked otherwise; None for what is published.
 
         Raises:
             ValueError: if the sizes of two parts differ, or the channels are neither one nor two ears.
@@ -76,7 +79,9 @@ class FlowPipeline:
                 "and right"
             )
         self._refuse_misfits()
-        self.steps = FlowSteps(network, encoders, codec, self.branches, self.device)
+        self.inference = inference or InferenceSettings()
+        encode_empty = self.inference.empty_text == "encoded"
+        self.steps = FlowSteps(network, encoders, codec, self.branches, self.device, encode_empty)
 
     @property
     def rate_hz(self) -> int:
@@ -105,8 +110,8 @@ class FlowPipeline:
             text: what shall be heard; may be empty.
             negative_text: what shall not be heard.
             seed: any number from 0; the same seed, clip and settings give the same sound.
-            steps: of the flow; None for the published 25.
-            guidance: strength, 1 for none; None for the published 4.5.
+            steps: of the flow; None for the model's own, 25 as published.
+            guidance: strength, 1 for none; None for the model's own, 4.5 as published.
             rate_hz: rate of the result; None for the codec's.
 
         Returns:
@@ -146,12 +151,12 @@ class FlowPipeline:
         return clip_seed(seed, clip_id(video))
 
     def guidance(self, strength: float | None) -> Guidance:
-        """The guidance of a strength on MMAudio's scale."""
-        return PUBLISHED_GUIDANCE if strength is None else Guidance.of_strength(strength)
+        """The guidance of a strength on MMAudio's scale; None for the model's own."""
+        return Guidance.of_strength(self.inference.guidance if strength is None else strength)
 
     def settings(self, steps: int | None) -> FlowSettings:
-        """How the flow is followed in some number of steps."""
-        return PUBLISHED_SETTINGS if steps is None else replace(PUBLISHED_SETTINGS, steps=steps)
+        """How the flow is followed in some number of steps; None for the model's own."""
+        return replace(PUBLISHED_SETTINGS, steps=self.inference.steps if steps is None else steps)
 
     def encode(
         self,
@@ -220,6 +225,7 @@ class FlowPipeline:
             **self._description,
             "rate_hz": self.rate_hz,
             "layout": self.layout,
+            "inference": asdict(self.inference),
             "device": str(self.device),
             "kernel": str(weight.dtype).removeprefix("torch."),
         }

@@ -16,6 +16,7 @@ from spatialfoley.features.synchformer import SynchformerFeatures
 from spatialfoley.generators.visaudio.backbone import MMAudioNetwork
 from spatialfoley.generators.visaudio.checkpoint import load_mmaudio, load_visaudio, read_config
 from spatialfoley.generators.visaudio.config import MMAudioConfig, VisaudioConfig
+from spatialfoley.generators.visaudio.inference import INFERENCE_FILE, read_inference
 from spatialfoley.generators.visaudio.model import VisaudioNetwork
 from spatialfoley.pipeline.flow_chain import FlowPipeline
 from spatialfoley.pipeline.flow_clip import FlowEncoders
@@ -69,8 +70,11 @@ def load_flow_pipeline(model: FlowModel, device: torch.device, dtype: str = "aut
     parts = load_flow_parts(model, network.config, device, exact)
     hashes = dict(parts.weights_sha256)
     hashes["generator"] = weights.sha256_of(model.generator, weights.home() / "hashes.json")
+    folder = model.generator if model.generator.is_dir() else model.generator.parent
+    if (folder / INFERENCE_FILE).is_file():  # other defaults make other sound, as other weights do
+        hashes[INFERENCE_FILE] = weights.sha256_of(folder / INFERENCE_FILE, weights.home() / "hashes.json")
     description = {"model": model.name, "licence": _licence(model, network), "weights_sha256": hashes}
-    return FlowPipeline(network, parts.encoders, parts.codec, description, device)
+    return FlowPipeline(network, parts.encoders, parts.codec, description, device, read_inference(folder))
 
 
 @dataclass(frozen=True)
@@ -108,6 +112,11 @@ def load_flow_parts(
         ValueError: if a part is missing or damaged.
     """
     rate_hz = (config.backbone if isinstance(config, VisaudioConfig) else config).sample_rate_hz
+    if rate_hz not in CODECS:
+        raise ValueError(
+            f"{model.name} is of {rate_hz} Hz, but there are autoencoders and vocoders of "
+            f"{' and '.join(map(str, CODECS))} Hz only; correct sample_rate_hz of its configuration"
+        )
     grid = config.pe_input_grid if isinstance(config, VisaudioConfig) and config.spacetime else None
     names = [*CODECS[rate_hz], SYNCHFORMER, CLIP, *([] if grid is None else [PERCEPTION])]
     files = {name: model.part(name) for name in names}

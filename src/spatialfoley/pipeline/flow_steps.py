@@ -45,6 +45,7 @@ class FlowSteps:
         codec: latents to sound.
         branches: names of the channels.
         device: where the generator computes.
+        encode_empty: whether the empty text is read like any other; its features lie in the weights, too.
     """
 
     network: MMAudioNetwork | VisaudioNetwork
@@ -52,6 +53,7 @@ class FlowSteps:
     codec: MelVaeCodec
     branches: tuple[str, ...]
     device: torch.device
+    encode_empty: bool = False
 
     def plan(self, duration_s: float) -> WindowPlan:
         """The windows of a clip of some length: whole latents, as many as the network is trained on.
@@ -81,7 +83,7 @@ class FlowSteps:
 
     def text(self, text: str) -> Tensor | None:
         """Features (1, W, d) of a text; None for the empty one, whose features the network has stored."""
-        return self.encoders.clip.text([text]).cpu() if text.strip() else None
+        return self.encoders.clip.text([text]).cpu() if text.strip() or self.encode_empty else None
 
     def features(
         self, video: Video, plan: WindowPlan, index: int, text: Tensor | None, panorama: bool | None = None

@@ -47,7 +47,10 @@ def load_mmaudio(
     """
     state = without_derived(load_state_dict(path))
     if config is None:
-        config = mmaudio_config_of(state)
+        try:
+            config = mmaudio_config_of(state)
+        except ValueError as problem:
+            raise ValueError(f"{path} cannot be used: {problem}") from problem
     with torch.device("meta"):
         network = MMAudioNetwork(config)
     compare_keys(_shapes(network), state, str(path))
@@ -67,12 +70,15 @@ def mmaudio_config_of(state: Mapping[str, Tensor]) -> MMAudioConfig:
     needed = (*_SIZE_OF_WEIGHT.values(), (_QUERY_NORM, 0))
     missing = [key for key, dimension in needed if key not in state or state[key].ndim <= dimension]
     if missing:
-        raise ValueError(f"these are no weights of an MMAudio flow network: {missing[0]} is missing")
+        raise ValueError(
+            f"these are no weights of an MMAudio flow network ({missing[0]} is missing); give a published one, "
+            "such as mmaudio_small_16k.pth"
+        )
     sizes = {name: state[key].shape[dimension] for name, (key, dimension) in _SIZE_OF_WEIGHT.items()}
     if sizes["latent_dim"] not in _RATES_OF_LATENT_DIM:
         raise ValueError(
-            f"latents of {sizes['latent_dim']} channels belong to no published MMAudio network "
-            f"({', '.join(map(str, _RATES_OF_LATENT_DIM))}); give its configuration"
+            f"latents of {sizes['latent_dim']} channels belong to no published MMAudio network, so its sample rate "
+            f"is unknown; give a network of {' or '.join(map(str, _RATES_OF_LATENT_DIM))} channels"
         )
     rate_hz, hop_samples = _RATES_OF_LATENT_DIM[sizes["latent_dim"]]
     joint, fused = (_count(state, kind) for kind in ("joint_blocks", "fused_blocks"))

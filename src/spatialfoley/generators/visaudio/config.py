@@ -126,7 +126,10 @@ class MMAudioConfig:
         clip = int(duration_s * self.clip_rate_hz)
         if min(latent, clip, segments) < 1:
             least_s = max(self.sync_segment_frames / self.sync_rate_hz, 1 / self.clip_rate_hz)
-            raise ValueError(f"duration_s is {duration_s}, but one segment of frames needs {least_s} s")
+            raise ValueError(
+                f"duration_s is {duration_s:.4g}, but one segment of frames needs {least_s:g} s "
+                f"({self.sync_segment_frames} frames at {self.sync_rate_hz:g} per second); give a longer clip"
+            )
         return SequenceLengths(latent, clip, segments * self.sync_segment_tokens)
 
     @classmethod
