@@ -192,7 +192,11 @@ def tables(
     """Figures by table and row, runs of one label pooled; the truth stands in every table."""
     found: dict[str, dict[str, list[RunScores]]] = {}
     for run in runs:
-        pipe = makers.twin(run.folder, run.head)
+        try:
+            pipe = makers.twin(run.folder, run.head)
+        except (ValueError, RuntimeError, OSError) as problem:
+            print(f"{run.folder} left out: {str(problem).splitlines()[0]}", file=sys.stderr)
+            continue
         name = f"{run.title}, {run.label}, seed {run.seed}"
         # A row without a spatial head is another model than the same flow with one.
         description = {**pipe.describe(), "model": None}

@@ -6,6 +6,7 @@ import pytest
 
 from spatialfoley.evaluation.folder_scores import score_folders
 from spatialfoley.media.audio import write_audio
+from spatialfoley.spatial.binaural import render_binaural
 from spatialfoley.spatial.direction import unit_vectors
 from spatialfoley.spatial.foa import encode
 from spatialfoley.spatial.signal import SpatialAudio
@@ -57,5 +58,34 @@ def test_missing_and_unlike_folders_are_named(tmp_path: Path) -> None:
     write_wave(tmp_path / "two" / "b.wav", 0)
     with pytest.raises(ValueError, match="nowhere does not exist"):
         score_folders(tmp_path / "one", tmp_path / "nowhere", tmp_path / "out")
-    with pytest.raises(ValueError, match=r"no name is in both .*one \(1 fields\) and .*two \(1\)"):
+    with pytest.raises(ValueError, match=r"no name is in both .*one \(1 foa files\) and .*two \(1\)"):
         score_folders(tmp_path / "one", tmp_path / "two", tmp_path / "out")
+    with pytest.raises(ValueError, match="layout is 'stereo'; it must be one of foa, binaural"):
+        score_folders(tmp_path / "one", tmp_path / "two", tmp_path / "out", layout="stereo")  # type: ignore[arg-type]
+
+
+def write_ears(path: Path, azimuth_deg: float) -> None:
+    path.parent.mkdir(exist_ok=True)
+    noise = np.random.default_rng(0).normal(0, 0.1, 32000)
+    field = SpatialAudio(encode(noise, unit_vectors(azimuth_deg, 0)), 16000, "foa")
+    write_audio(path, render_binaural(field))
+
+
+def test_two_ears_are_compared_by_side_level_and_time(tmp_path: Path) -> None:
+    ours, theirs = tmp_path / "generated", tmp_path / "truth"
+    write_ears(ours / "a.binaural.wav", 60)
+    write_ears(ours / "b.binaural.wav", -60)
+    write_wave(ours / "a.foa.wav", 60)
+    for name in ("a", "b"):
+        write_ears(theirs / f"{name}.wav", 60)
+    result = score_folders(ours, theirs, tmp_path / "out", layout="binaural")
+    assert (result.files, result.unmatched, result.failures) == (2, [], {})
+    assert result.figures["louder_ear_right"].value == 0.5
+    assert result.figures["earlier_ear_right"].value == 0.5
+    right, wrong = (json.loads(line) for line in (tmp_path / "out" / "scores.jsonl").read_text().splitlines())
+    assert right["level_error_db"] == pytest.approx(0, abs=1e-3)
+    assert right["delay_error_us"] == 0
+    assert wrong["level_error_db"] > 10
+    assert wrong["delay_error_us"] > 500
+    assert right["coherence"] == pytest.approx(right["true_coherence"])
+    assert (right["one_channel_twice"], right["onset_error_s"]) == (0, 0)

@@ -9,6 +9,7 @@ import typer
 from spatialfoley.cli.reporting import console, progress_bar, warn
 
 if TYPE_CHECKING:
+    from spatialfoley.evaluation.folder_scores import PairLayout
     from spatialfoley.evaluation.world_figures import SuiteResult
     from spatialfoley.evaluation.world_suite import Generate, WorldSuiteSettings
     from spatialfoley.spatial.signal import SpatialAudio
@@ -35,9 +36,12 @@ EAR_HEADLINES = (
 
 def evaluate(
     generated: Annotated[
-        Path | None, typer.Argument(help="Generated 4-channel sound: a folder or a file. Needs --reference.")
+        Path | None, typer.Argument(help="Generated sound: a folder or a file. Needs --reference.")
     ] = None,
     reference: Annotated[Path | None, typer.Option(help="The truth: a folder or a file, same names.")] = None,
+    layout: Annotated[
+        str, typer.Option(help="What GENERATED and --reference hold: foa (4 channels) or binaural.")
+    ] = "foa",
     suite: Annotated[str | None, typer.Option(help="Instead of files: world, the synthetic world.")] = None,
     model: Annotated[
         str | None,
@@ -85,7 +89,7 @@ def evaluate(
         from spatialfoley.evaluation.folder_scores import score_folders
 
         with progress_bar("scoring") as report:
-            result = score_folders(generated, reference, out, report)
+            result = score_folders(generated, reference, out, report, cast("PairLayout", layout))
         console().print(f"{result.files} files scored, {len(result.failures)} failed: {out / 'report.md'}")
         if result.failures:
             raise typer.Exit(1 if result.files else 2)

@@ -47,6 +47,7 @@ LEVEL_LIMIT_DB = 40.0
 COLLAPSE_DB = -30.0
 """Ears whose difference carries less than this share of their energy are one channel given twice."""
 
+_SIDE_DB = 1.0
 _LEVEL_TIE_DB = 0.1
 _DELAY_TIE_S = 5e-6
 
@@ -110,6 +111,12 @@ def ear_cues(ears: FloatArray, rate_hz: int) -> EarCues:
 def clear_side(lateral: FloatArray) -> BoolArray:
     """Windows whose source is clearly off the middle: |lateral| > 0.17; NaN (no source) has no side."""
     return np.abs(np.nan_to_num(lateral)) > LATERAL_LIMIT
+
+
+def side_of_ears(cues: EarCues) -> FloatArray:
+    """A side for sound whose directions nobody knows: +1 or -1 where an ear is louder by 1 dB or more, else 0."""
+    levels_db = np.nan_to_num(cues.level_db)
+    return np.where(np.abs(levels_db) >= _SIDE_DB, np.sign(levels_db), 0.0)
 
 
 def level_error_db(reference: EarCues, estimate: EarCues, lateral: FloatArray) -> float | None:

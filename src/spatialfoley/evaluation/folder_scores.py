@@ -1,14 +1,25 @@
-"""Score a folder of sound fields against their truth, file by file: the paper's table for one's own data."""
+"""Score a folder of sound fields or binaural sounds against their truth, file by file."""
 
 import json
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
 from spatialfoley.conventions import W
+from spatialfoley.evaluation.binaural import (
+    delay_error_s,
+    delay_side_right,
+    ear_cues,
+    is_mono_collapse,
+    left_right_distance,
+    level_error_db,
+    louder_ear_right,
+    mean_coherence,
+    side_of_ears,
+)
 from spatialfoley.evaluation.direction import intensity_ratio, spatial_coherence, window_directions
 from spatialfoley.evaluation.energy_overlap import covariances_over_time, points_overlap
 from spatialfoley.evaluation.onset import detect_onsets, match_onsets
@@ -18,7 +29,14 @@ from spatialfoley.media.atomic import atomic_path
 from spatialfoley.media.audio import fit_length, read_audio, resample
 from spatialfoley.spatial.direction import angle_between_deg
 
-_SUFFIXES = (".foa.wav", ".wav", ".flac")
+PairLayout = Literal["foa", "binaural"]
+
+_SUFFIXES: dict[PairLayout, tuple[str, ...]] = {
+    "foa": (".foa.wav", ".wav", ".flac"),
+    "binaural": (".binaural.wav", ".wav", ".flac"),
+}
+
+_MEANS = ("cc/", "auc/", "louder_ear", "earlier_ear", "one_channel")
 
 Progress = Callable[[str, float], None]
 
@@ -41,34 +59,41 @@ class FolderResult:
 
 
 def score_folders(
-    generated: Path, reference: Path, out: Path, progress: Progress | None = None
+    generated: Path,
+    reference: Path,
+    out: Path,
+    progress: Progress | None = None,
+    layout: PairLayout = "foa",
 ) -> FolderResult:
-    """Score every generated field against the true one of the same name.
+    """Score every generated sound against the true one of the same name.
 
     Args:
-        generated: Folder (or one file) of 4-channel AmbiX; `street.foa.wav` and `street.wav` are both
-            "street".
+        generated: Folder (or one file) of 4-channel AmbiX or of two ears; `street.foa.wav`,
+            `street.binaural.wav` and `street.wav` are all "street".
         reference: Folder (or one file) with the truth, same names.
         out: Where `scores.jsonl`, `results.json` and `report.md` go.
         progress: Called with a label and the fraction done.
+        layout: What the files are.
 
     Raises:
-        ValueError: A folder is missing, or no name is in both.
+        ValueError: A folder is missing, no name is in both, or the layout is unknown.
     """
-    ours, theirs = _fields(generated), _fields(reference)
+    if layout not in _SUFFIXES:
+        raise ValueError(f"layout is {layout!r}; it must be one of {', '.join(_SUFFIXES)}")
+    ours, theirs = _sounds(generated, layout), _sounds(reference, layout)
     if generated.is_file() and reference.is_file():
         ours, theirs = {"pair": generated}, {"pair": reference}
     names = [name for name in ours if name in theirs]
     if not names:
         raise ValueError(
-            f"no name is in both {generated} ({len(ours)} fields) and {reference} ({len(theirs)}); "
-            "a pair has the same name up to .foa.wav, .wav or .flac"
+            f"no name is in both {generated} ({len(ours)} {layout} files) and {reference} ({len(theirs)}); "
+            f"a pair has the same name up to {', '.join(_SUFFIXES[layout])}"
         )
     rows: list[dict[str, Any]] = []
     failures: dict[str, str] = {}
     for done, name in enumerate(names, start=1):
         try:
-            rows.append({"name": name, **_pair_scores(theirs[name], ours[name])})
+            rows.append({"name": name, **_pair_scores(theirs[name], ours[name], layout)})
         except (ValueError, OSError) as problem:
             failures[name] = str(problem)
         if progress:
@@ -79,28 +104,55 @@ def score_folders(
     return result
 
 
-def _fields(path: Path) -> dict[str, Path]:
+def _sounds(path: Path, layout: PairLayout) -> dict[str, Path]:
     if not path.exists():
-        raise ValueError(f"{path} does not exist; give a folder of 4-channel sound files, or one file")
+        raise ValueError(f"{path} does not exist; give a folder of {layout} sound files, or one file")
     if path.is_file():
-        return {_name(path): path}
-    found = (file for file in sorted(path.iterdir()) if file.name.endswith(_SUFFIXES))
-    return {_name(file): file for file in found if not file.name.endswith(".binaural.wav")}
+        return {_name(path, layout): path}
+    suffixes, other = _SUFFIXES[layout], ".binaural.wav" if layout == "foa" else ".foa.wav"
+    found = (file for file in sorted(path.iterdir()) if file.name.endswith(suffixes))
+    return {_name(file, layout): file for file in found if not file.name.endswith(other)}
 
 
-def _name(path: Path) -> str:
-    suffix = next((suffix for suffix in _SUFFIXES if path.name.endswith(suffix)), path.suffix)
+def _name(path: Path, layout: PairLayout) -> str:
+    suffix = next((suffix for suffix in _SUFFIXES[layout] if path.name.endswith(suffix)), path.suffix)
     return path.name.removesuffix(suffix)
 
 
-def _read(path: Path) -> np.ndarray:
-    audio = read_audio(path, layout="foa")
+def _read(path: Path, layout: PairLayout) -> np.ndarray:
+    audio = read_audio(path, layout=layout)
     return resample(audio.samples, audio.rate_hz, SCORE_RATE_HZ)
 
 
-def _pair_scores(reference_path: Path, estimate_path: Path) -> dict[str, Any]:
-    reference = _read(reference_path)
-    estimate = fit_length(_read(estimate_path), reference.shape[1])
+def _pair_scores(reference_path: Path, estimate_path: Path, layout: PairLayout) -> dict[str, Any]:
+    reference = _read(reference_path, layout)
+    estimate = fit_length(_read(estimate_path, layout), reference.shape[1])
+    return _field_scores(reference, estimate) if layout == "foa" else _ear_scores(reference, estimate)
+
+
+def _ear_scores(reference: np.ndarray, estimate: np.ndarray) -> dict[str, Any]:
+    """Scores of two ears; recordings tell no direction, so the side is that of the louder true ear."""
+    true, found = ear_cues(reference, SCORE_RATE_HZ), ear_cues(estimate, SCORE_RATE_HZ)
+    side = side_of_ears(true)
+    delay_s = delay_error_s(true, found, side)
+    true_onsets, found_onsets = (
+        detect_onsets(ears.mean(axis=0), SCORE_RATE_HZ) for ears in (reference, estimate)
+    )
+    return {
+        "level_error_db": level_error_db(true, found, side),
+        "delay_error_us": None if delay_s is None else 1e6 * delay_s,
+        "louder_ear_right": louder_ear_right(found, side),
+        "earlier_ear_right": delay_side_right(true, found, side),
+        "coherence": mean_coherence(found),
+        "true_coherence": mean_coherence(true),
+        "one_channel_twice": None if (same := is_mono_collapse(reference, estimate)) is None else float(same),
+        "left_right_distance": left_right_distance(estimate),
+        "true_left_right_distance": left_right_distance(reference),
+        "onset_error_s": match_onsets(true_onsets, found_onsets).median_abs_error_s,
+    }
+
+
+def _field_scores(reference: np.ndarray, estimate: np.ndarray) -> dict[str, Any]:
     truth, found = all_points(reference), all_points(estimate)
     scores: dict[str, Any] = {}
     for (window, variant), points in truth.items():
@@ -120,14 +172,14 @@ def _pair_scores(reference_path: Path, estimate_path: Path) -> dict[str, Any]:
 
 def _figure(key: str, rows: list[dict[str, Any]]) -> Interval | None:
     values = [row[key] for row in rows if row[key] is not None]
-    return bootstrap_interval(values, np.mean if key.startswith(("cc/", "auc/")) else np.median)
+    return bootstrap_interval(values, np.mean if key.startswith(_MEANS) else np.median)
 
 
 def _write(result: FolderResult, rows: list[dict[str, Any]], out: Path) -> None:
     out.mkdir(parents=True, exist_ok=True)
     lines = [
         f"{result.files} files scored, {len(result.failures)} failed, {len(result.unmatched)} without a truth. "
-        "Means of CC and AUC, medians of the rest; brackets: 95 % intervals by file.",
+        "Means of CC, AUC and shares, medians of the rest; brackets: 95 % intervals by file.",
         "",
         "| metric | value | files |",
         "| --- | --- | --- |",
