@@ -1,16 +1,23 @@
 """MMAudio and ViSAudio by the command: a folder in the published layout is imported and makes sound for a video."""
 
 import json
+import shutil
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
+from safetensors.torch import save_file
 
 from spatialfoley.cli import run
+from spatialfoley.codecs.mel_vae import MelVae
 from spatialfoley.media.audio import read_audio
 from spatialfoley.media.video import read_video
 from tests.cli.conftest import write_noise_video
-from tests.flow_folders import write_mmaudio_folder, write_visaudio_folder
+from tests.features import test_perception
+from tests.flow_folders import PATCHES, VAE, write_mmaudio_folder, write_visaudio_folder
 
 
 @pytest.fixture(autouse=True)
@@ -165,5 +172,80 @@ def test_a_short_video_is_refused_and_the_others_go_on(
     write_noise_video(tmp_path / "videos" / "short.mp4", frames=4)
     options = ("--model", mmaudio_folder, "--steps", 1, "--out", tmp_path / "out")
     assert command("generate", tmp_path / "videos", *options) == 1
-    assert "short.mp4: duration_s is 0.333" in capsys.readouterr().err
+    said = (
+        "short.mp4: duration_s is 0.3333, but one segment of frames needs 0.64 s (16 frames at 25 per second)"
+    )
+    assert said in capsys.readouterr().err
     assert (tmp_path / "out" / "long.mono.wav").is_file()
+
+
+@pytest.mark.parametrize(
+    ("frames", "rate_hz"), [(2, 0.5), (10, 7.3), (24, 24000 / 1001), (61, 60000 / 1001), (200, 240.0)]
+)
+def test_odd_frame_rates_make_sound_of_the_videos_length(
+    visaudio_folder: Path, tmp_path: Path, frames: int, rate_hz: float
+) -> None:
+    video = write_noise_video(tmp_path / "odd.mp4", frames, rate_hz)
+    options = ("--model", visaudio_folder, "--steps", 1, "--outputs", "binaural", "--out", tmp_path / "out")
+    assert command("generate", video, *options) == 0
+    samples = read_audio(tmp_path / "out" / "odd.binaural.wav").samples.shape[1]
+    assert samples == round(read_video(video).duration_s * 16000)
+
+
+def _with_vae(folder: Path) -> None:
+    torch.save(MelVae(replace(VAE, latent_dim=24)).state_dict(), folder / "ext_weights" / "v1-16.pth")
+
+
+def _with_patches(folder: Path) -> None:
+    state = test_perception.random_network(replace(PATCHES, width=32)).state_dict()
+    save_file(state, folder / "ext_weights" / "PE-Spatial-L14-448.safetensors")
+
+
+def _with_half_a_file(folder: Path) -> None:
+    file = folder / "model.safetensors"
+    file.write_bytes(file.read_bytes()[:5000])
+
+
+def _with_settings(**changes: object) -> Callable[[Path], None]:
+    def change(folder: Path) -> None:
+        file = folder / "config.json"
+        settings = json.loads(file.read_text())
+        settings["backbone"].update(changes)
+        file.write_text(json.dumps(settings))
+
+    return change
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (
+            _with_vae,
+            "the network has latent_dim 20, but the autoencoder has 24; use files that belong together",
+        ),
+        (
+            _with_patches,
+            "the network has pe_dim 16, but the PE-Spatial has 32; use files that belong together",
+        ),
+        (_with_half_a_file, "model.safetensors cannot be read as weights"),
+        (_with_settings(hidden_dim=32), "audio_input_proj.0.weight [16, 20, 7] instead of [32, 20, 7]"),
+        (
+            _with_settings(sample_rate_hz=8000),
+            "run-7 is of 8000 Hz, but there are autoencoders and vocoders of 16000",
+        ),
+    ],
+)
+def test_weights_of_another_size_are_one_sentence(
+    visaudio_folder: Path,
+    video_file: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    change: Callable[[Path], None],
+    message: str,
+) -> None:
+    folder = tmp_path / "run-7"
+    shutil.copytree(visaudio_folder, folder)
+    change(folder)
+    assert command("generate", video_file, "--model", folder, "--steps", 1, "--out", tmp_path / "out") == 2
+    assert message in sentence(capsys)
+    assert not list((tmp_path / "out").glob("*"))
