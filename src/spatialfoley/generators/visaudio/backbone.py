@@ -23,7 +23,7 @@ from spatialfoley.generators.visaudio.blocks import (
     rotary_table,
     start_weights,
 )
-from spatialfoley.generators.visaudio.conditions import ClipFeatures, FlowConditions
+from spatialfoley.generators.visaudio.conditions import ClipFeatures, FlowConditions, FrameGroups
 from spatialfoley.generators.visaudio.config import MMAudioConfig, SequenceLengths
 
 
@@ -112,6 +112,49 @@ class FlowTrunk(nn.Module):
         tokens, pooled = self._text_conditions(negative_text.to(self.empty_string_feat))
         return replace(null.expand(len(tokens)), text_tokens=tokens, text_pooled=pooled)
 
+    @property
+    def channels(self) -> int:
+        """Audio channels N."""
+        raise NotImplementedError
+
+    def channel_blocks(self, index: int) -> nn.ModuleList:
+        """The blocks that see one channel alone."""
+        raise NotImplementedError
+
+    def channel_condition(
+        self, index: int, conditions: FlowConditions, global_condition: Tensor, groups: FrameGroups
+    ) -> Tensor:
+        """What modulates the blocks of a channel: (U, dim), for each group of latent frames.
+
+        Args:
+            index: Channel.
+            conditions: Of the clips.
+            global_condition: (B, 1, dim), with the time in it.
+            groups: Of latent frames, by what this channel sees; see `spatial_channel`.
+        """
+        raise NotImplementedError
+
+    def final(self, index: int) -> tuple[FinalLayer, bool]:
+        """Last layer of a channel, and whether it is modulated as the blocks are, not by the global condition."""
+        raise NotImplementedError
+
+    def entry(self, index: int) -> nn.Sequential:
+        """The projection by which a channel enters."""
+        return self.audio_input_proj
+
+    def spatial_channel(self, index: int) -> int | None:
+        """Whose spatial features a channel sees; None for a network without."""
+        return None
+
+    def joint_tokens(self, conditions: FlowConditions) -> tuple[Tensor, Tensor]:
+        """Frames and words as the joint blocks see them."""
+        return conditions.clip_tokens, conditions.text_tokens
+
+    @property
+    def tokens_carry_over(self) -> bool:
+        """Whether a channel reads frames and words as the channel before left them."""
+        return True
+
     def normalise(self, latents: Tensor) -> Tensor:
         """Latents of the autoencoder (..., L, latent_dim) -> zero mean and unit spread."""
         return (latents - self.latent_mean[0]) / self.latent_std[0]
@@ -176,6 +219,25 @@ class MMAudioNetwork(FlowTrunk):
         self.fused_blocks = nn.ModuleList(StreamBlock(config, kernel=3) for _ in range(config.fused_depth))
         self.final_layer = FinalLayer(config)
         start_weights(self)
+
+    @property
+    def channels(self) -> int:
+        """One."""
+        return 1
+
+    def channel_blocks(self, index: int) -> nn.ModuleList:
+        """The blocks that see the sound alone."""
+        return self.fused_blocks
+
+    def channel_condition(
+        self, index: int, conditions: FlowConditions, global_condition: Tensor, groups: FrameGroups
+    ) -> Tensor:
+        """What modulates the blocks: (U, dim); see `FlowTrunk`."""
+        return global_condition[groups.clip, 0] + groups.sync
+
+    def final(self, index: int) -> tuple[FinalLayer, bool]:
+        """The last layer, under the global condition."""
+        return self.final_layer, False
 
     def forward(self, x: Tensor, t: Tensor, conditions: FlowConditions) -> Tensor:
         """Velocity at x.

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, fields, replace
-from typing import Any, TypeVar
+from dataclasses import dataclass, field, fields, replace
+from typing import Any, NamedTuple, TypeVar
 
 import torch
 from torch import Tensor
@@ -38,6 +38,22 @@ class ClipFeatures:
         return _changed(self, lambda value: value.to(device))
 
 
+class FrameGroups(NamedTuple):
+    """The different ones among the latent frames of all clips, as their conditions are concerned.
+
+    Attributes:
+        clip: Clip of each group (U,).
+        sync: Its synchronisation (U, dim).
+        spatial: Its spatial features in one channel (U, dim), or None.
+        of_frame: Group of each latent frame (B L,), clip after clip.
+    """
+
+    clip: Tensor
+    sync: Tensor
+    spatial: Tensor | None
+    of_frame: Tensor
+
+
 @dataclass(frozen=True)
 class FlowConditions:
     """Conditions that do not depend on the time: made once, used at every step and by every branch.
@@ -57,6 +73,9 @@ class FlowConditions:
     clip_pooled: Tensor
     text_pooled: Tensor
     spatial: Tensor | None = None
+    _groups: dict[int | None, FrameGroups] = field(
+        default_factory=dict, init=False, repr=False, compare=False
+    )
 
     @property
     def batch(self) -> int:
@@ -67,6 +86,27 @@ class FlowConditions:
     def latent_frames(self) -> int:
         """Latent frames L."""
         return self.sync_frames.shape[1]
+
+    def frame_groups(self, channel: int | None = None) -> FrameGroups:
+        """Which latent frames have the same conditions: found once and kept.
+
+        Frames get the nearest synchronisation token, so that most come in pairs; without video, tokens repeat too.
+
+        Args:
+            channel: Whose spatial features count as well; None for synchronisation alone.
+        """
+        if channel not in self._groups:
+            parts = [self.sync_frames]
+            if channel is not None and self.spatial is not None:
+                parts.append(self.spatial[:, channel])
+            rows = torch.cat(parts, dim=-1)
+            clip = torch.arange(self.batch, device=rows.device, dtype=rows.dtype)
+            labelled = torch.cat([clip[:, None, None].expand(-1, self.latent_frames, 1), rows], dim=-1)
+            different, index = labelled.flatten(0, 1).unique(dim=0, return_inverse=True)
+            label, sync, *spatial = different.split([1, *(part.shape[-1] for part in parts)], dim=-1)
+            groups = FrameGroups(label[:, 0].long(), sync, spatial[0] if spatial else None, index)
+            self._groups[channel] = groups
+        return self._groups[channel]
 
     def expand(self, batch: int) -> FlowConditions:
         """The conditions of one clip as those of `batch` equal clips, without copying.
@@ -101,13 +141,17 @@ def join_conditions(parts: Sequence[FlowConditions]) -> FlowConditions:
         raise ValueError(
             f"conditions have different numbers of (latent frames, frames, words): {sorted(lengths)}"
         )
-    names = [entry.name for entry in fields(FlowConditions) if getattr(parts[0], entry.name) is not None]
+    names = [
+        entry.name
+        for entry in fields(FlowConditions)
+        if entry.init and getattr(parts[0], entry.name) is not None
+    ]
     joined: dict[str, Any] = {name: torch.cat([getattr(part, name) for part in parts]) for name in names}
     return FlowConditions(**joined)
 
 
 def _changed(values: Values, change: Callable[[Tensor], Tensor]) -> Values:
     """The same values with every tensor changed."""
-    present = {entry.name: getattr(values, entry.name) for entry in fields(values)}
+    present = {entry.name: getattr(values, entry.name) for entry in fields(values) if entry.init}
     changes: dict[str, Any] = {name: change(value) for name, value in present.items() if value is not None}
     return replace(values, **changes)

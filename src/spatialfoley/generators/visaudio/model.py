@@ -21,7 +21,7 @@ from spatialfoley.generators.visaudio.blocks import (
     Streams,
     start_weights,
 )
-from spatialfoley.generators.visaudio.conditions import ClipFeatures, FlowConditions
+from spatialfoley.generators.visaudio.conditions import ClipFeatures, FlowConditions, FrameGroups
 from spatialfoley.generators.visaudio.config import SequenceLengths, VisaudioConfig
 from spatialfoley.generators.visaudio.spacetime import SpacetimeModule
 
@@ -107,17 +107,65 @@ class VisaudioNetwork(FlowTrunk):
         latents = self.joint_states(x, conditions, global_condition)
         rotation, _ = self.rotations(x.shape[2], 1, x.device)
         velocities = []
-        for index, name in enumerate(self.config.branches):
+        for index, latent in enumerate(latents):
             condition = self.branch_condition(index, conditions, global_condition)
-            latent = latents[index]
-            blocks = self.branch_blocks[name]
-            assert isinstance(blocks, nn.ModuleList)
-            for block in blocks:
+            for block in self.channel_blocks(index):
                 latent = block(latent, condition, rotation)
-            last = self.final_layers[name if name in self.final_layers else _SHARED]
-            last_condition = global_condition if self.config.final_condition == "global" else condition
-            velocities.append(last(latent, last_condition).to(x.dtype))
+            last, own_condition = self.final(index)
+            velocities.append(last(latent, condition if own_condition else global_condition).to(x.dtype))
         return torch.stack(velocities, dim=1)
+
+    @property
+    def channels(self) -> int:
+        """Audio channels N."""
+        return len(self.config.branches)
+
+    def channel_blocks(self, index: int) -> nn.ModuleList:
+        """The blocks that see one channel alone."""
+        blocks = self.branch_blocks[self.config.branches[index]]
+        assert isinstance(blocks, nn.ModuleList)
+        return blocks
+
+    def channel_condition(
+        self, index: int, conditions: FlowConditions, global_condition: Tensor, groups: FrameGroups
+    ) -> Tensor:
+        """What modulates the blocks of a channel: (U, dim); see `FlowTrunk` and `branch_condition`."""
+        if self.spacetime is None:
+            return global_condition[groups.clip, 0] + groups.sync
+        assert groups.spatial is not None
+        known = self._known_condition(conditions, global_condition)[groups.clip, 0]
+        return self.spacetime.unite(self.config.branches[index], known + groups.sync, groups.spatial)
+
+    def final(self, index: int) -> tuple[FinalLayer, bool]:
+        """Last layer of a channel, and whether it is modulated as the blocks are, not by the global condition."""
+        name = self.config.branches[index]
+        last = self.final_layers[name if name in self.final_layers else _SHARED]
+        assert isinstance(last, FinalLayer)
+        return last, self.config.final_condition != "global"
+
+    def entry(self, index: int) -> nn.Sequential:
+        """The projection by which a channel enters."""
+        name = self.config.branches[index]
+        own = name in self.branch_input_proj
+        entry = self.branch_input_proj[name] if own else self.audio_input_proj
+        assert isinstance(entry, nn.Sequential)
+        return entry
+
+    def spatial_channel(self, index: int) -> int | None:
+        """Whose spatial features a channel sees; None without the module."""
+        return None if self.spacetime is None else index
+
+    def joint_tokens(self, conditions: FlowConditions) -> tuple[Tensor, Tensor]:
+        """Frames and words as the joint blocks see them."""
+        clip, text = conditions.clip_tokens, conditions.text_tokens
+        if self.config.joint_tokens == "averaged":
+            return clip.mean(dim=1, keepdim=True), text.mean(dim=1, keepdim=True)
+        return clip, text
+
+    @property
+    def tokens_carry_over(self) -> bool:
+        """Whether a channel reads frames and words as the channel before left them."""
+        return self.config.token_update == "sequential"
 
     def joint_states(self, x: Tensor, conditions: FlowConditions, global_condition: Tensor) -> list[Tensor]:
         """Each channel (B, L, dim) after the joint blocks: eq. 5 and 6 of the paper.
@@ -128,10 +176,8 @@ class VisaudioNetwork(FlowTrunk):
             global_condition: (B, 1, dim), with the time in it.
         """
         state = x.to(conditions.clip_tokens.dtype)
-        latents = [self._entry(name)(state[:, index]) for index, name in enumerate(self.config.branches)]
-        clip, text = conditions.clip_tokens, conditions.text_tokens
-        if self.config.joint_tokens == "averaged":
-            clip, text = clip.mean(dim=1, keepdim=True), text.mean(dim=1, keepdim=True)
+        latents = [self.entry(index)(state[:, index]) for index in range(self.channels)]
+        clip, text = self.joint_tokens(conditions)
         frame_condition = global_condition + conditions.sync_frames
         rotations = self.rotations(x.shape[2], clip.shape[1], x.device)
         for block in self.joint_blocks:
@@ -145,11 +191,15 @@ class VisaudioNetwork(FlowTrunk):
         if self.spacetime is None:
             return global_condition + conditions.sync_frames
         assert conditions.spatial is not None
-        if not self.config.spacetime_sees_time:
-            known: Tensor = self.global_cond_mlp(conditions.clip_pooled + conditions.text_pooled)
-            global_condition = known[:, None]
-        condition = global_condition + conditions.sync_frames
+        condition = self._known_condition(conditions, global_condition) + conditions.sync_frames
         return self.spacetime.unite(self.config.branches[index], condition, conditions.spatial[:, index])
+
+    def _known_condition(self, conditions: FlowConditions, global_condition: Tensor) -> Tensor:
+        """A20: the global condition of eq. 10 (B, 1, dim), with or without the time."""
+        if self.config.spacetime_sees_time:
+            return global_condition
+        known: Tensor = self.global_cond_mlp(conditions.clip_pooled + conditions.text_pooled)
+        return known[:, None]
 
     def _joint_step(
         self,
@@ -173,11 +223,6 @@ class VisaudioNetwork(FlowTrunk):
             assert first is not None
             clip, text = first.clip, first.text
         return updated, clip, text
-
-    def _entry(self, branch: str) -> nn.Module:
-        if branch in self.branch_input_proj:
-            return self.branch_input_proj[branch]
-        return self.audio_input_proj
 
     def _check_state(self, x: Tensor, t: Tensor, conditions: FlowConditions) -> None:
         check_state(x, t, conditions, self.sizes.latent_dim)
