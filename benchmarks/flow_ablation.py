@@ -82,8 +82,8 @@ SOUND_COLUMNS = (
     ("onset error s", "onset_error_median_s", ".3f"),
     ("class right", "class_accuracy", ".0%"),
     ("level dB", "level_difference_median_db", "+.1f"),
-    ("Fréchet, ears", "frechet_ears", ".3g"),
-    ("Fréchet, mean", "frechet_mix", ".3g"),
+    ("Fréchet, ears", "frechet_ears", ".0f"),
+    ("Fréchet, mean", "frechet_mix", ".0f"),
     ("CPU s per clip", "seconds_median", ".2f"),
 )
 EVALUATIONS_PER_STEP = {"euler": 1, "midpoint": 2, "adams": 1}

@@ -7,6 +7,7 @@ from spatialfoley.evaluation.ablation import (
     held_out_clips,
     pooled_figures,
     score_run,
+    share_interval,
 )
 from spatialfoley.evaluation.classifier import load_world_classifier
 from spatialfoley.evaluation.world_clips import WorldClip
@@ -79,3 +80,12 @@ def test_runs_of_other_clips_are_refused(truth: RunScores) -> None:
         pooled_figures([part], truth)
     with pytest.raises(ValueError, match="runs are of no clips"):
         pooled_figures([], truth)
+
+
+def test_what_is_right_everywhere_is_not_certain() -> None:
+    interval = share_interval(np.ones((3, 100)))
+    assert (interval.value, interval.high, interval.count) == (1, 1, 300)
+    assert interval.low == pytest.approx(0.963, abs=1e-3)
+    apart = share_interval([[1.0] * 50, [0.0] * 50])
+    assert (apart.low, apart.value, apart.high) == (0, 0.5, 1)
+    assert share_interval(np.full((2, 3), np.nan)) is None

@@ -5,12 +5,12 @@ its interval comes from drawing runs and clips anew, independently of each other
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from time import process_time
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from spatialfoley.evaluation.classifier import WorldClassifier
 from spatialfoley.evaluation.frechet import mean_distance, shifted_interval
@@ -18,6 +18,7 @@ from spatialfoley.evaluation.statistics import (
     Interval,
     crossed_correlation_interval,
     crossed_interval,
+    wilson_interval,
 )
 from spatialfoley.evaluation.world_clips import ClipTruth, WorldClip, clip_truth, make_world_clip
 from spatialfoley.evaluation.world_figures import HALF, Row
@@ -128,6 +129,10 @@ def pooled_figures(runs: Sequence[RunScores], truth: RunScores) -> Row:
         name: crossed_interval([[value(document) for document in run.documents] for run in runs], statistic)
         for name, (value, statistic) in _FIGURES.items()
     }
+    row |= {
+        name: share_interval([[value(document) for document in run.documents] for run in runs])
+        for name, value in _SHARES.items()
+    }
     moments = [[document["ears"]["level_moments"] for document in run.documents] for run in runs]
     row["ear_level_correlation"] = crossed_correlation_interval(moments)
     row["ear_level_following"] = crossed_correlation_interval(moments, within=True)
@@ -135,6 +140,23 @@ def pooled_figures(runs: Sequence[RunScores], truth: RunScores) -> Row:
     row["frechet_mix"] = _distance(runs, truth, slice(2, 3))
     row["seconds_median"] = crossed_interval([run.seconds for run in runs])
     return row
+
+
+def share_interval(values: ArrayLike) -> Interval | None:
+    """Mean over runs and clips of values in [0, 1]: as `crossed_interval`, but at least as wide as Wilson's.
+
+    Drawing anew what is right everywhere gives no width at all; Wilson's interval of as many trials as there are
+    clips, however many runs, says what so many clips can show.
+
+    Args:
+        values: (runs, clips); NaN where a score is not defined.
+    """
+    crossed = crossed_interval(values, np.nanmean)
+    if crossed is None:
+        return None
+    clips = int(np.isfinite(np.asarray(values, dtype=np.float64)).any(axis=0).sum())
+    wilson = wilson_interval(crossed.value * clips, clips) or crossed
+    return replace(crossed, low=min(crossed.low, wilson.low), high=max(crossed.high, wilson.high))
 
 
 def _distance(runs: Sequence[RunScores], truth: RunScores, ears: slice) -> Interval:
@@ -176,21 +198,24 @@ def _mostly(*keys: str) -> Callable[[Document], float]:
 
 _FIGURES: dict[str, tuple[Callable[[Document], float], Callable[..., np.ndarray]]] = {
     "ear_level_error_median_db": (_of("ears", "level_error_db"), np.nanmedian),
-    "louder_ear_right": (_mostly("ears", "louder_ear_right"), np.nanmean),
     "ear_delay_error_median_us": (_of("ears", "delay_error_us"), np.nanmedian),
-    "delay_side_right": (_mostly("ears", "delay_side_right"), np.nanmean),
     "ear_coherence_median": (_of("ears", "coherence"), np.nanmedian),
     "ear_coherence_difference_median": (_of("ears", "coherence_difference"), np.nanmedian),
-    "mono_collapse": (_of("ears", "mono_collapse"), np.nanmean),
     "left_right_distance_median": (_of("ears", "distance"), np.nanmedian),
-    "silent": (_of("ears", "silent"), np.nanmean),
     "angle_median_deg": (_of("angle_deg"), np.nanmedian),
-    "left_right_confusion": (_mostly("wrong_side"), np.nanmean),
     "cc/all/correct": (_of("cc", "all/correct"), np.nanmean),
     "cc/5fps/correct": (_of("cc", "5fps/correct"), np.nanmean),
     "coherence_median": (_of("coherence"), np.nanmedian),
     "psi_median": (_of("psi"), np.nanmedian),
     "onset_error_median_s": (_of("onset_error_s"), np.nanmedian),
-    "class_accuracy": (_of("class_correct"), np.nanmean),
     "level_difference_median_db": (_of("level_difference_db"), np.nanmedian),
+}
+
+_SHARES: dict[str, Callable[[Document], float]] = {
+    "louder_ear_right": _mostly("ears", "louder_ear_right"),
+    "delay_side_right": _mostly("ears", "delay_side_right"),
+    "mono_collapse": _of("ears", "mono_collapse"),
+    "silent": _of("ears", "silent"),
+    "left_right_confusion": _mostly("wrong_side"),
+    "class_accuracy": _of("class_correct"),
 }

@@ -80,8 +80,8 @@ _EAR_COLUMNS: Columns = (
 )
 
 _FRECHET_COLUMNS: Columns = (
-    ("Fréchet distance, mean of the ears", "frechet_ears", ".3g"),
-    ("Fréchet distance, mean signal", "frechet_mix", ".3g"),
+    ("Fréchet distance, mean of the ears", "frechet_ears", ".1f"),
+    ("Fréchet distance, mean signal", "frechet_mix", ".1f"),
 )
 
 
