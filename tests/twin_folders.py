@@ -6,6 +6,7 @@ from pathlib import Path
 import torch
 
 from spatialfoley.generators.visaudio.spatial_head import SpatialHead, SpatialHeadConfig
+from spatialfoley.generators.visaudio.spectral_prior import SpectralPrior, SpectralPriorConfig
 from spatialfoley.generators.visaudio.twin import PATCH_GRID, TwinConfig, TwinNetwork
 from spatialfoley.training.checkpoints import export_weights
 
@@ -36,8 +37,9 @@ def write_twin_folder(folder: Path, form: str, layout: str, seed: int = 0) -> Pa
     )
     network = TwinNetwork(twin)
     _shake(network)
-    network.set_shape_spread(torch.full((24,), 0.7))
     export_weights(network, folder / "twin.safetensors", twin.to_dict(), folder / "twin.json")
+    sizes = SpectralPriorConfig(text_dim=len(WORDS), hidden_dim=8, depth=1)
+    export_weights(SpectralPrior(sizes), folder / "prior.safetensors", vars(sizes), folder / "prior.json")
     if form == "parametric":
         config = SpatialHeadConfig(
             layout=layout,  # type: ignore[arg-type]

@@ -111,7 +111,7 @@ def test_a_folder_says_what_it_is(tmp_path: Path) -> None:
     assert not is_twin_folder(tmp_path)
     described = load_twin(folder).describe()
     assert described["form"] == "parametric"
-    assert set(described["weights_sha256"]) == {"twin", "head", "codec", "features"}
+    assert set(described["weights_sha256"]) == {"twin", "prior", "head", "codec", "features"}
 
 
 def test_parts_that_do_not_fit_are_refused(tmp_path: Path) -> None:

@@ -42,7 +42,14 @@ def data_changes(root: Path) -> list[str]:
 def flow_changes(root: Path, out: str, *more: str) -> list[str]:
     """What to change in the recipe of a flow so that it runs in a second."""
     sizes = [f"model.network.backbone.{name}={value}" for name, value in NETWORK.items()]
-    return [*data_changes(root), f"output={root / out}", "model.form.shape_dim=4", *sizes, *more]
+    return [
+        *data_changes(root),
+        f"output={root / out}",
+        "model.form.shape_dim=4",
+        f"data.prior={root / 'prior'}",
+        *sizes,
+        *more,
+    ]
 
 
 @pytest.fixture(scope="module")
@@ -57,6 +64,9 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for (name, network), config in zip(networks.items(), (codec, features), strict=True):
         save_file(network.state_dict(), root / "parts" / f"{name}.safetensors")
         (root / "parts" / f"{name}.json").write_text(json.dumps(dataclasses.asdict(config)))
+    changes = [*data_changes(root), f"output={root / 'prior'}", "model.shape_dim=4", "model.sync_dim=16"]
+    settings = read_recipe(RECIPES / "tiny_visaudio_prior.yaml", changes)
+    train(make_task(settings), settings)
     settings = read_recipe(RECIPES / "tiny_visaudio.yaml", flow_changes(root, "sound"))
     train(make_task(settings), settings)
     for part in ("ears", "field"):
@@ -68,7 +78,8 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.parametrize(
-    ("run", "expected"), [("sound", {"shape", "relation"}), ("ears", {"rms"}), ("field", {"rms"})]
+    ("run", "expected"),
+    [("prior", {"loss"}), ("sound", {"shape", "relation"}), ("ears", {"rms"}), ("field", {"rms"})],
 )
 def test_every_run_logs_its_figures(runs: Path, run: str, expected: set[str]) -> None:
     (line,) = (runs / run / "log.jsonl").read_text().splitlines()
@@ -78,7 +89,8 @@ def test_every_run_logs_its_figures(runs: Path, run: str, expected: set[str]) ->
 
 @pytest.mark.parametrize(("head", "layout", "channels"), [("ears", "binaural", 2), ("field", "foa", 4)])
 def test_the_runs_become_a_model(runs: Path, tmp_path: Path, head: str, layout: str, channels: int) -> None:
-    parts = {"codec": runs / "parts", "features": runs / "parts", "twin": runs / "sound", "head": runs / head}
+    parts = {"codec": runs / "parts", "features": runs / "parts", "head": runs / head}
+    parts |= {"twin": runs / "sound", "prior": runs / "prior"}
     out = assemble_twin(parts, tmp_path / "model", {"steps": 2}, licence="MIT")
     from spatialfoley.pipeline import load_pipeline
 
@@ -151,6 +163,8 @@ def test_what_cannot_be_trained_is_refused(runs: Path) -> None:
         make_task(
             read_recipe(RECIPES / "tiny_visaudio.yaml", flow_changes(runs, "bad", "model.words=[bell]"))
         )
+    with pytest.raises(RecipeError, match=r"data\.prior is missing; give the folder of a finished run"):
+        make_task(read_recipe(RECIPES / "tiny_visaudio.yaml", flow_changes(runs, "bad", "data.prior=null")))
     changes = [*data_changes(runs), "initialize_from=null"]
     with pytest.raises(RecipeError, match="initialize_from is missing; give the folder of the sound's"):
         make_task(read_recipe(RECIPES / "tiny_visaudio_ears.yaml", changes))

@@ -2,6 +2,7 @@
 
     pipeline.json                  family "twin", name, licence, how to sample, and where the parts are
     twin.json, twin.safetensors    the flow
+    prior.json, prior.safetensors  what it starts from
     head.json, head.safetensors    where the sound is; the parametric form only
     codec.*, features.*            as in the folder of tiny-visage
 
@@ -23,13 +24,14 @@ from spatialfoley import weights
 from spatialfoley.codecs.tiny import TinyCodec
 from spatialfoley.features.tiny import TinyFeatures
 from spatialfoley.generators.visaudio.spatial_head import SpatialHead, SpatialHeadConfig
+from spatialfoley.generators.visaudio.spectral_prior import SpectralPrior, SpectralPriorConfig
 from spatialfoley.generators.visaudio.twin import TwinConfig, TwinNetwork
 from spatialfoley.pipeline.model_folder import EMBEDDED_MODEL, MANIFEST_FILE, find_model
 from spatialfoley.pipeline.twin_chain import TwinDefaults, TwinPipeline
 from spatialfoley.pipeline.twin_steps import TwinSteps
 
 FAMILY = "twin"
-PARTS = ("twin", "head", "codec", "features")
+PARTS = ("twin", "prior", "head", "codec", "features")
 
 
 @dataclass(frozen=True)
@@ -60,29 +62,33 @@ def is_twin_folder(folder: Path) -> bool:
         return False
 
 
-def load_twin(folder: Path, head: Path | None = None) -> TwinPipeline:
+def load_twin(folder: Path, head: Path | None = None, prior: Path | None = None) -> TwinPipeline:
     """Load a twin.
 
     Args:
         folder: A model folder, or that of a finished run, which borrows codec and encoder from the package.
         head: Folder of a head to use in place of the model's.
+        prior: The same of the prior.
 
     Raises:
         ValueError: A part is missing, or does not fit the others.
     """
     manifest = _read_manifest(folder)
     folders = {part: _part_folder(manifest, folder, part) for part in PARTS}
-    if head is not None:
-        folders["head"] = head
+    for part, place in (("head", head), ("prior", prior)):
+        if place is not None:
+            folders[part] = place
     with_head = (folders["head"] / "head.json").is_file()
     network = TwinNetwork(TwinConfig.from_dict(_settings(folders["twin"], "twin")))
     _fill(network, folders["twin"], "twin")
+    known = SpectralPrior(SpectralPriorConfig.from_dict(_settings(folders["prior"], "prior")))
+    _fill(known, folders["prior"], "prior")
     spatial = None
     if with_head:
         spatial = SpatialHead(SpatialHeadConfig.from_dict(_settings(folders["head"], "head")))
         _fill(spatial, folders["head"], "head")
     features, codec = TinyFeatures.load(folders["features"]), TinyCodec.load(folders["codec"])
-    _refuse_misfits(network, spatial, features, codec)
+    _refuse_misfits(network, known, spatial, features, codec)
     used = [part for part in PARTS if part != "head" or with_head]
     memory = weights.home() / "hashes.json"
     hashes = {part: weights.sha256_of(folders[part] / f"{part}.safetensors", memory) for part in used}
@@ -93,7 +99,7 @@ def load_twin(folder: Path, head: Path | None = None) -> TwinPipeline:
         raise ValueError(
             f"{MANIFEST_FILE} of {manifest.name} has impossible sampling: {problem}"
         ) from problem
-    return TwinPipeline(TwinSteps(network, spatial, features, codec), defaults, description)
+    return TwinPipeline(TwinSteps(network, known, spatial, features, codec), defaults, description)
 
 
 def _read_manifest(folder: Path) -> TwinManifest:
@@ -112,7 +118,7 @@ def _read_manifest(folder: Path) -> TwinManifest:
 def _part_folder(manifest: TwinManifest, folder: Path, part: str) -> Path:
     if part in manifest.parts:
         return find_model(manifest.parts[part])
-    if (folder / f"{part}.json").is_file() or part in ("twin", "head"):
+    if (folder / f"{part}.json").is_file() or part in ("twin", "prior", "head"):
         return folder
     return find_model(EMBEDDED_MODEL)
 
@@ -134,13 +140,19 @@ def _fill(network: nn.Module, folder: Path, part: str) -> None:
 
 
 def _refuse_misfits(
-    network: TwinNetwork, head: SpatialHead | None, features: TinyFeatures, codec: TinyCodec
+    network: TwinNetwork,
+    prior: SpectralPrior,
+    head: SpatialHead | None,
+    features: TinyFeatures,
+    codec: TinyCodec,
 ) -> None:
     twin = network.twin
     pairs = [
         ("frame_rate_hz", twin.frame_rate_hz, features.frame_rate_hz, "visual encoder"),
         ("codec_rate_hz", twin.codec_rate_hz, codec.frame_rate_hz, "codec"),
         ("shape_dim", twin.form.shape_dim, codec.config.latent_dim, "codec"),
+        ("shape_dim", twin.form.shape_dim, prior.config.shape_dim, "prior"),
+        ("text_dim", len(twin.words), prior.config.text_dim, "prior"),
         ("clip_dim", twin.network.backbone.clip_dim, features.encoder.config.embedding_dim, "visual encoder"),
     ]
     if head is not None:

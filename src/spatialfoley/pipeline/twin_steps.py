@@ -1,7 +1,7 @@
 """What a tiny twin's chain does with one window of a clip: its features, its latents, its sound."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -13,7 +13,7 @@ from spatialfoley.codecs.tiny import TinyCodec
 from spatialfoley.features.tiny import TinyFeatures
 from spatialfoley.generators.guidance import Branch, Guidance
 from spatialfoley.generators.visaudio.conditions import ClipFeatures
-from spatialfoley.generators.visaudio.forms import amplitudes, form_noise, unpack
+from spatialfoley.generators.visaudio.forms import amplitudes, form_noise, pack, unpack
 from spatialfoley.generators.visaudio.sampler import (
     BranchVelocity,
     FlowSettings,
@@ -22,6 +22,7 @@ from spatialfoley.generators.visaudio.sampler import (
     generate_latents,
 )
 from spatialfoley.generators.visaudio.spatial_head import SpatialHead
+from spatialfoley.generators.visaudio.spectral_prior import SpectralPrior, colour
 from spatialfoley.generators.visaudio.twin import TwinNetwork, twin_features
 from spatialfoley.media.video import Video
 from spatialfoley.media.view import network_frames
@@ -37,12 +38,14 @@ class TwinSteps:
 
     Attributes:
         network: the flow, in evaluation mode.
+        prior: what the flow starts from.
         head: where the sound is, for the parametric form; None for the other forms.
         features: frames to what is seen.
         codec: latents to sound.
     """
 
     network: TwinNetwork
+    prior: SpectralPrior
     head: SpatialHead | None
     features: TinyFeatures
     codec: TinyCodec
@@ -83,7 +86,7 @@ class TwinSteps:
         known: Known | None = None,
         on_step: Callable[[int, int], None] | None = None,
     ) -> tuple[Tensor, Tensor]:
-        """Normalised latents (1, N, L, C) of a window, and the noise they were made from.
+        """Latents (1, N, L, C) of a window, and the noise they were made from.
 
         Levels, ratios and delays are not guided: that would make loud what is stressed.
         """
@@ -99,14 +102,15 @@ class TwinSteps:
 
     @torch.inference_mode()
     def sound(self, latents: Tensor, seen: ClipFeatures, window: Window) -> NDArray[np.float32]:
-        """The sound of normalised latents (1, N, L, C), at the camera: (channels, window.length)."""
-        network, form = self.network, self.network.twin.form
+        """The sound of latents (1, N, L, C), at the camera: (channels, window.length)."""
+        form = self.network.twin.form
         frames, rate_hz = self._codec_frames(window), self.codec.rate_hz
-        channels = unpack(network.unnormalise(latents), form, frames)
+        channels = unpack(latents, form, frames)
+        channels = replace(channels, shape=colour(channels.shape, self.prior(seen, frames)))
         made = self.codec.channel_sound(channels.shape, amplitudes(channels))[0, :, : window.length].numpy()
         # The codec's first frame is centred one hop after the start.
         if self.head is not None:
-            where = self.head.read(self.head(latents[:, 0], seen)[:, :frames])
+            where = self.head.read(self.head(pack(channels, form)[:, 0], seen)[:, :frames])
             if self.head.config.layout == "foa":
                 return apply_field_ratios(made[0], _from_the_start(where.ratios[0]), rate_hz)
             gains, delays = _from_the_start(where.gains_db[0]), _from_the_start(where.delays_s[0])

@@ -19,7 +19,7 @@ from spatialfoley.generators.visaudio.spatial_head import (
     head_loss,
     numbers_of,
 )
-from spatialfoley.generators.visaudio.twin import PATCH_GRID, TwinConfig, TwinNetwork, twin_features
+from spatialfoley.generators.visaudio.twin import PATCH_GRID, TwinConfig, twin_features
 from spatialfoley.spatial.parametric import BANDS
 from spatialfoley.training.checkpoints import export_weights
 from spatialfoley.training.settings import RecipeError, TrainingSettings, from_mapping
@@ -65,8 +65,6 @@ class TwinHeadTask:
         self.mirror_probability = data.mirror_probability
         self.batch_size = settings.batch_size
         torch.manual_seed(settings.seed)
-        self.sound = TwinNetwork(self.twin)
-        self.sound.set_shape_spread(shape_spread(self.clips, self.form))
         self.head = SpatialHead(
             SpatialHeadConfig(
                 layout=sizes.layout,  # type: ignore[arg-type]
@@ -82,13 +80,18 @@ class TwinHeadTask:
                 patch_dim=sizes.patch_dim,
             )
         )
+        spread = shape_spread(self.clips, self.form)
+        frame = torch.cat([spread, spread.new_ones(self.form.relations)])
+        self.head.sound_std.copy_(frame.repeat(self.form.frames_per_token))
         self.model: nn.Module = self.head
 
     def batch(self, generator: torch.Generator) -> tuple[Tensor, ClipFeatures, Tensor, Tensor]:
         """Disturbed latents, features, true numbers and their weights, of clips drawn with replacement."""
         taken = draw_clips(self.clips, self.batch_size, self.mirror_probability, generator)
-        latents = self.sound.normalise(pack(channel_sound(taken, self.form), self.form))[:, 0]
-        noise = torch.randn(latents.shape, generator=generator) * self.objective.sound_noise
+        latents = pack(channel_sound(taken, self.form), self.form)[:, 0]
+        noise = (
+            torch.randn(latents.shape, generator=generator) * self.objective.sound_noise * self.head.sound_std
+        )
         kept = torch.rand(len(latents), generator=generator) >= self.objective.drop_sound
         sound = (latents + noise) * kept[:, None, None]
         features = twin_features(taken["embedding"], taken["energy_map"], taken["classes"])

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 from pathlib import Path
 
 import numpy as np
 import torch
+from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from spatialfoley import world
@@ -21,6 +23,7 @@ from spatialfoley.generators.visaudio.objective import (
     interpolate,
     target_velocity,
 )
+from spatialfoley.generators.visaudio.spectral_prior import SpectralPrior, SpectralPriorConfig, whiten
 from spatialfoley.generators.visaudio.twin import TwinConfig, TwinNetwork, twin_features
 from spatialfoley.training.checkpoints import export_weights
 from spatialfoley.training.settings import RecipeError, TrainingSettings, from_mapping
@@ -35,6 +38,8 @@ class TwinData:
 
     folder: str
     latents: WorldLatentsSettings
+    prior: str | None = None
+    """Folder of the finished run of the task `twin_prior`; needed by the flow only."""
     mirror_probability: float = 0.5
     """Chance of the mirror image, exact in the picture and in the sound."""
 
@@ -60,10 +65,11 @@ class TwinTask:
         self.objective = from_mapping(TwinObjective, settings.objective, "objective")
         try:
             self.twin = TwinConfig.from_dict(settings.model)
+            # Words are dropped where the prior reads them too.
             self.draws = ObjectiveSettings(
                 self.objective.time_rule,  # type: ignore[arg-type]
                 self.objective.drop_video,
-                self.objective.drop_text,
+                0.0,
             )
         except (KeyError, TypeError, ValueError) as error:
             raise RecipeError(f"model: {error}") from None
@@ -76,8 +82,12 @@ class TwinTask:
         self.mirror_probability = data.mirror_probability
         self.batch_size = settings.batch_size
         torch.manual_seed(settings.seed)
+        if data.prior is None:
+            raise RecipeError(
+                "data.prior is missing; give the folder of a finished run of the task twin_prior"
+            )
+        self.prior = load_prior(Path(data.prior))
         self.network = TwinNetwork(self.twin)
-        self.network.set_shape_spread(shape_spread(self.clips, self.twin.form))
         mask = self.twin.form.relation_mask()
         weights = torch.where(mask, self.objective.relation_weight, 1.0)
         self.weights = weights / weights.mean()
@@ -85,10 +95,15 @@ class TwinTask:
         self.model: nn.Module = TwinPass(self.network)
 
     def batch(self, generator: torch.Generator) -> tuple[ClipFeatures, Tensor]:
-        """Features and normalised latents [B, N, L, C] of clips drawn with replacement."""
+        """Features and latents [B, N, L, C] of clips drawn with replacement."""
         taken = draw_clips(self.clips, self.batch_size, self.mirror_probability, generator)
-        latents = self.network.normalise(pack(channel_sound(taken, self.twin.form), self.twin.form))
-        return twin_features(taken["embedding"], taken["energy_map"], taken["classes"]), latents
+        features = seen_and_said(taken, self.objective.drop_text, generator)
+        sound = channel_sound(taken, self.twin.form)
+        frames, dim = sound.shape.shape[2:]
+        with torch.no_grad():
+            white = whiten(sound.shape, self.prior(features, frames))
+        silence = torch.randn(self.batch_size, frames, dim, generator=generator)
+        return features, pack(dataclasses.replace(sound, shape=white), self.twin.form, silence)
 
     def loss(
         self, model: nn.Module, batch: tuple[ClipFeatures, Tensor], generator: torch.Generator
@@ -131,6 +146,25 @@ def draw_clips(
     return clips.taken(chosen.numpy(), mirrored.numpy())
 
 
+def seen_and_said(taken: dict[str, Tensor], drop_text: float, generator: torch.Generator) -> ClipFeatures:
+    """Features of clips; the words of some are left out."""
+    kept = torch.rand(len(taken["classes"]), 1, generator=generator) >= drop_text
+    return twin_features(taken["embedding"], taken["energy_map"], taken["classes"] * kept)
+
+
+def load_prior(folder: Path) -> SpectralPrior:
+    """The prior of a finished run."""
+    path = folder / "prior.json"
+    if not path.is_file():
+        raise RecipeError(
+            f"{folder} has no prior.json; give the folder of a finished run of the task twin_prior"
+        )
+    prior = SpectralPrior(SpectralPriorConfig.from_dict(json.loads(path.read_text(encoding="utf-8"))))
+    stored = load_file(folder / "prior.safetensors")
+    prior.load_state_dict({name: tensor.float() for name, tensor in stored.items()})
+    return prior.eval()
+
+
 def channel_sound(taken: dict[str, Tensor], form: FormSettings) -> ChannelSound:
     """The channels that a form wants of the arrays of clips."""
     if form.layout == "foa" or form.form == "parametric" or form.layout == "mono":
@@ -157,7 +191,7 @@ def draw_form_point(
 
 
 def shape_spread(clips: WorldLatents, form: FormSettings) -> Tensor:
-    """Spread (shape_dim,) of the shapes of sounding frames."""
+    """Spread (shape_dim,) of the shapes of sounding frames, for a network that hears them as they are."""
     chosen = np.linspace(0, len(clips) - 1, min(_SPREAD_CLIPS, len(clips))).astype(int)
     sound = channel_sound(clips.taken(chosen, np.zeros(len(chosen), bool)), form)
     heard = sound.level_db > -60.0

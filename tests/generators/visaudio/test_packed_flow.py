@@ -7,7 +7,7 @@ from spatialfoley.generators.visaudio.backbone import FlowTrunk, MMAudioNetwork
 from spatialfoley.generators.visaudio.conditions import FlowConditions, join_conditions
 from spatialfoley.generators.visaudio.config import MMAudioConfig, VisaudioConfig
 from spatialfoley.generators.visaudio.model import VisaudioNetwork
-from spatialfoley.generators.visaudio.packed_flow import PackedFlow, packing_refused
+from spatialfoley.generators.visaudio.packed_flow import PackedFlow, pack_network, packing_refused
 from tests.generators.visaudio.networks import LENGTHS, random_features, random_state, randomise
 
 TOLERANCE = 2e-2
@@ -109,3 +109,26 @@ def test_latent_frames_of_the_same_conditions_are_found_once() -> None:
             assert conditions.spatial is not None
             assert groups.spatial is not None
             assert torch.equal(groups.spatial[groups.of_frame], conditions.spatial[:, channel].flatten(0, 1))
+
+
+@here
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@torch.inference_mode()
+def test_a_packed_network_keeps_its_conditions_and_says_what_it_computes_in(dtype: torch.dtype) -> None:
+    network = wide_visaudio()
+    x, t, conditions = clips_and_null(network)
+    expected = network(x, t, conditions)
+    network.to(dtype)
+    assert pack_network(network)
+    made = network(x, t, clips_and_null(network)[2])
+    assert deviation(made, expected) < TOLERANCE
+    assert network.arithmetic == "bfloat16"
+    assert network.t_embed.mlp[0].weight.dtype == torch.float32
+
+
+@torch.inference_mode()
+def test_a_network_that_does_not_fit_stays_as_it_is() -> None:
+    network = VisaudioNetwork(VisaudioConfig.tiny())
+    assert not pack_network(network)
+    assert network.packed is None
+    assert network.arithmetic == "float32"

@@ -116,10 +116,20 @@ class FormSettings:
         return mask.flatten()
 
 
-def pack(sound: ChannelSound, settings: FormSettings) -> Tensor:
-    """Latents (B, N, L, latent_dim) of sound with the branches of `settings`; relations have about unit spread."""
+def pack(sound: ChannelSound, settings: FormSettings, silence: Tensor | None = None) -> Tensor:
+    """Latents of sound; relations have about unit spread.
+
+    Args:
+        sound: With the branches of `settings`.
+        settings: The form.
+        silence: Shapes (B, S, D) for frames in which a channel is silent, the same for all channels; None for zero.
+
+    Returns:
+        (B, N, L, latent_dim).
+    """
     heard = sound.level_db > SILENCE_DB
-    shape = sound.shape * heard[..., None]
+    filled = torch.zeros_like(sound.shape) if silence is None else silence[:, None].expand_as(sound.shape)
+    shape = torch.where(heard[..., None], sound.shape, filled)
     level = (sound.level_db.clamp_min(SILENCE_DB) - _LEVEL_MIDDLE_DB) / _LEVEL_SPREAD_DB
     numbers = [level]
     if settings.form == "published":

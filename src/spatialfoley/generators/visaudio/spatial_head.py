@@ -110,6 +110,8 @@ class SpatialHead(nn.Module):
     def __init__(self, config: SpatialHeadConfig) -> None:
         super().__init__()
         self.config = c = config
+        self.sound_std: Tensor
+        self.register_buffer("sound_std", torch.ones(c.latent_dim))
         self.sound = FrameConv1d(c.latent_dim, c.hidden_dim, c.kernel)
         self.frames = FrameConv1d(c.sync_dim, c.hidden_dim, c.kernel)
         self.patch = nn.Linear(c.pe_dim, c.patch_dim)
@@ -125,7 +127,7 @@ class SpatialHead(nn.Module):
         """Numbers of about unit size.
 
         Args:
-            sound: Normalised latents (B, L, latent_dim).
+            sound: Latents (B, L, latent_dim); they are divided by `sound_std`.
             features: Of the clips, with `sync` and `patches`.
 
         Returns:
@@ -140,7 +142,11 @@ class SpatialHead(nn.Module):
         weight = self.patch.weight
         seen = self.view(functional.silu(self.patch(features.patches.to(weight.dtype))).flatten(2))
         moved = self.frames(features.sync.to(weight.dtype))
-        x = self.sound(sound.to(weight.dtype)) + _over_time(seen, length) + _over_time(moved, length)
+        x = (
+            self.sound((sound / self.sound_std).to(weight.dtype))
+            + _over_time(seen, length)
+            + _over_time(moved, length)
+        )
         for norm, layer in zip(self.norms, self.layers, strict=True):
             x = x + layer(norm(x))
         numbers: Tensor = self.answer(self.last_norm(x))

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from spatialfoley.generators.visaudio.conditions import ClipFeatures
+from spatialfoley.generators.visaudio.conditions import ClipFeatures, FlowConditions
 from spatialfoley.generators.visaudio.config import MMAudioConfig, SequenceLengths, VisaudioConfig
 from spatialfoley.generators.visaudio.forms import FormSettings
 from spatialfoley.generators.visaudio.model import VisaudioNetwork
@@ -85,18 +85,22 @@ class TwinConfig:
 
 
 class TwinNetwork(VisaudioNetwork):
-    """The network of a twin; it knows how its latents are made."""
+    """The network of a twin, on latents that are white under the `SpectralPrior`."""
 
     def __init__(self, twin: TwinConfig) -> None:
         super().__init__(twin.network)
         self.twin = twin
+        self.white = ~twin.form.relation_mask()
 
-    def set_shape_spread(self, spread: Tensor) -> None:
-        """Spread (shape_dim,) of the codec's latents; relations are of unit spread already."""
-        form = self.twin.form
-        frame = torch.cat([spread, spread.new_ones(form.relations)])
-        with torch.no_grad():
-            self.latent_std.copy_(frame.repeat(form.frames_per_token)[None, None])
+    def forward(self, x: Tensor, t: Tensor, conditions: FlowConditions) -> Tensor:
+        """Velocities as the published network's, but of the shapes only what is left of them is learned.
+
+        Of latents that are white and nothing else, the expected velocity is (2t - 1) / (t^2 + (1 - t)^2) x. Blocks
+        that normalise their input would have to learn that first.
+        """
+        time = t.view(-1, *[1] * (x.ndim - 1)).to(x.dtype)
+        known = (2 * time - 1) / (time.square() + (1 - time).square()) * x
+        return super().forward(x, t, conditions) + torch.where(self.white.to(x.device), known, 0.0)
 
 
 def twin_features(embedding: Tensor, energy_map: Tensor, words: Tensor) -> ClipFeatures:
