@@ -8,7 +8,9 @@ from spatialfoley.training.settings import RecipeError, TrainingSettings
 TASKS = {
     "tiny_codec": ("spatialfoley.training.codec_task", "CodecTask"),
     "tiny_features": ("spatialfoley.training.features_task", "FeaturesTask"),
+    "spatial_head": ("spatialfoley.training.spatial_head_task", "SpatialHeadTask"),
     "twin": ("spatialfoley.training.twin_task", "TwinTask"),
+    "twin_prior": ("spatialfoley.training.twin_prior_task", "TwinPriorTask"),
     "twin_head": ("spatialfoley.training.twin_head_task", "TwinHeadTask"),
     "visaudio": ("spatialfoley.training.visaudio_task", "VisaudioTask"),
     "visage": ("spatialfoley.training.visage_task", "VisageTask"),
