@@ -1,10 +1,13 @@
+from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
 import pytest
+from av.video.frame import VideoFrame
 
 from spatialfoley.media.errors import MediaError
+from spatialfoley.media.frame_sources import FileSource
 from spatialfoley.media.video import Video, read_video
 from tests.media.clips import constant_clip, make_clip, number_of, numbered_frame, shared_data, sound_only
 
@@ -65,6 +68,42 @@ def test_frame_times_of_a_part_are_those_of_the_whole(tmp_path: Path, suffix: st
             expected = whole[(whole > from_s - 0.05 + 1e-6) & (whole < to_s - 1e-6)]
             np.testing.assert_allclose(part, expected, atol=1e-9)
             assert part[0] <= from_s + video.tolerance_s
+
+
+def test_a_video_read_window_by_window_is_decoded_twice_whatever_its_key_frames(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One key frame in all: entered anew, each window would cost as much as all before it."""
+    clip = constant_clip(tmp_path / "a.mp4", 20, 250, key_every=100_000)
+    decoded: list[float] = []
+    timed = FileSource._timed
+
+    def counted(source: FileSource, frames: Iterator[VideoFrame]) -> Iterator[tuple[float, VideoFrame]]:
+        for time_s, frame in timed(source, frames):
+            decoded.append(time_s)
+            yield time_s, frame
+
+    monkeypatch.setattr(FileSource, "_timed", counted)
+    video = read_video(clip)
+    windows = [start_s + np.arange(20) / 10 for start_s in np.arange(0.0, 10.4, 1.6)]
+    expected = [numbers(video.frames_at(times, crop=None)) for times in windows]
+    entered_anew = len(decoded)
+    decoded.clear()
+    walked = video.walked(2)
+    assert [numbers(walked.frames_at(times, crop=None)) for times in windows] == expected
+    assert len(decoded) <= 2 * 250 < entered_anew / 1.5
+
+
+def test_a_walked_video_may_be_read_in_any_order(tmp_path: Path) -> None:
+    video = read_video(constant_clip(tmp_path / "a.mp4", 20, 250), start_s=0.3)
+    walked = video.walked(3)
+    generator = np.random.default_rng(0)
+    for _ in range(40):
+        times = generator.uniform(0, 11.5) + np.sort(generator.uniform(0, 0.5, 3))
+        assert numbers(walked.frames_at(times, crop=None)) == numbers(video.frames_at(times, crop=None))
+    assert walked.frame_times_s().tolist() == video.frame_times_s().tolist()
+    frames = [number_of(frame) for _, frame in walked.iterate_frames()]
+    assert frames == [number_of(frame) for _, frame in video.iterate_frames()]
 
 
 def test_times_in_any_order_and_twice(tmp_path: Path) -> None:

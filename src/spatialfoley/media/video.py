@@ -3,7 +3,7 @@
 import math
 from collections.abc import Iterator, Sequence
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ from av.video.frame import VideoFrame
 from spatialfoley.media.container import open_media, picture_stream
 from spatialfoley.media.errors import MediaError
 from spatialfoley.media.frame_sources import FileSource, FrameSource, MemorySource, first_frame, frame_time_s
+from spatialfoley.media.frame_walk import WalkedSource
 from spatialfoley.media.picture_scaler import Crop, FrameSize, PictureScaler, displayed_size
 from spatialfoley.media.picture_timing import measure_timing
 
@@ -84,6 +85,14 @@ class Video:
         first = int(np.searchsorted(absolute, begin_s + self.tolerance_s, side="right")) - 1
         last = int(np.searchsorted(absolute, end_s - self.tolerance_s, side="left"))
         return absolute[max(first, 0) : last] - self.start_s
+
+    def walked(self, most_open: int = 4) -> "Video":
+        """The same video for many passes that move on through it, such as windows of a long clip.
+
+        Args:
+            most_open: how many ended passes stay open to be gone on with.
+        """
+        return replace(self, _source=WalkedSource(self._source, most_open))
 
     def frames_at(
         self,

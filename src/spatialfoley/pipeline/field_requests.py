@@ -67,7 +67,7 @@ def fulfil_field(
             clip = pipe.generate(video, camera, settings, generating)
             made = MadeSound(clip.foa, clip.gain_db, draws=clip.draws)
         else:
-            maker = pipe.windows(video, camera, settings, generating)
+            maker = pipe.windows(video.walked(), camera, settings, generating)
             key = fingerprint(record, pipe.describe(), camera)
             streamed = streamed_sound(maker, out, job.name, video.duration_s, request.rate_hz, key)
             made = stack.enter_context(streamed)

@@ -6,7 +6,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from spatialfoley.media.video import Video, read_video
+from spatialfoley.media.video import read_video
 from spatialfoley.media.view import is_panorama
 from spatialfoley.pipeline.batch import Job
 from spatialfoley.pipeline.clip import Camera, Report
@@ -14,7 +14,6 @@ from spatialfoley.pipeline.field_requests import camera_record, weights_of
 from spatialfoley.pipeline.flow_chain import FlowPipeline
 from spatialfoley.pipeline.flow_clip import FlowRequest
 from spatialfoley.pipeline.products import ProductSet, layout_outputs, write_products
-from spatialfoley.pipeline.stream import WindowMaker
 from spatialfoley.pipeline.twin_chain import TwinPipeline
 from spatialfoley.pipeline.unfinished import MadeSound, fingerprint, streamed_sound
 from spatialfoley.pipeline.versions import installed_versions
@@ -81,9 +80,9 @@ def fulfil_flow(
 
     with ExitStack() as stack:
         if len(pipe.steps.plan(video.duration_s).starts) == 1:
-            made = MadeSound(*_in_memory(pipe, video, asked, camera, generating))
+            made = MadeSound(*pipe.generate(video, asked, generating, camera))
         else:
-            maker = _windows(pipe, video, asked, camera, generating)
+            maker = pipe.windows(video, asked, generating, camera)
             key = fingerprint(record, pipe.describe(), camera)
             streamed = streamed_sound(maker, out, job.name, video.duration_s, request.rate_hz, key)
             made = stack.enter_context(streamed)
@@ -110,16 +109,3 @@ def fulfil_flow(
             sidecar,
             lambda part: report(_GENERATING_SHARE + part * (1 - _GENERATING_SHARE)),
         )
-
-
-def _in_memory(pipe: AnyFlow, video: Video, asked: FlowRequest, camera: Camera, report: Report) -> Any:
-    """The sound, and the gain in dB."""
-    if isinstance(pipe, TwinPipeline):
-        return pipe.generate(video, asked, report, camera)
-    return pipe.generate(video, asked, report)
-
-
-def _windows(pipe: AnyFlow, video: Video, asked: FlowRequest, camera: Camera, report: Report) -> WindowMaker:
-    if isinstance(pipe, TwinPipeline):
-        return pipe.windows(video, asked, report, camera)
-    return pipe.windows(video, asked, report)
