@@ -322,7 +322,7 @@ def plot_line(axis: Any, points: Sequence[tuple[int, Any]], label: str) -> None:
     axis.errorbar(evaluations, values, errors, marker="o", markersize=3, capsize=2, label=label)
 
 
-def main() -> None:
+def main(arguments: Sequence[str] | None = None) -> None:
     """Score what is named and write Markdown, JSON and the picture."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("runs", nargs="*", help="TITLE/LABEL=FOLDER[+HEAD]=SEED")
@@ -338,7 +338,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0, help="which held-out clips")
     parser.add_argument("--duration-s", type=float, default=5.0)
     parser.add_argument("--out", type=Path, default=Path("flow_ablation"))
-    chosen = parser.parse_args()
+    chosen = parser.parse_args(arguments)
     runs = [parse_run(text) for text in chosen.runs] + (root_runs(chosen.root) if chosen.root else [])
     if not (runs or chosen.beside or chosen.curve):
         parser.error("name runs, --root, --beside or --curve")
