@@ -130,12 +130,7 @@ def run_label(description: dict[str, Any]) -> str:
 
 
 def suite_generator(pipe: Any) -> "Generate":
-    """How a pipeline makes the sound of a clip: from picture, camera and seed, as far as it takes them."""
-    from spatialfoley.pipeline.flow_chain import FlowPipeline
-
-    if isinstance(pipe, FlowPipeline):
-        # Ears and microphone of these models are at the camera, wherever it looks.
-        return lambda clip: pipe(clip.video, seed=clip.seed)
+    """How a pipeline makes the sound of a clip: from picture, camera and seed; ears are at the camera anyway."""
     return lambda clip: pipe(clip.video, camera=clip.camera, seed=clip.seed)
 
 

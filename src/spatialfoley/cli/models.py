@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 app = typer.Typer(help="List, describe, fetch and import model weights.", no_args_is_help=True)
 
-FLOW_FOLDERS = ("mmaudio", "visaudio")
+FLOW_FOLDERS = ("mmaudio", "visaudio", "visaudio-foa")
 """Folders that hold several models, or a model with its parts."""
 
 NAME = Annotated[str, typer.Argument(metavar="NAME", help="As 'spatialfoley models list' gives it.")]

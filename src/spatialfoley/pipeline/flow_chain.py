@@ -5,7 +5,8 @@
    clip begins with the last latents of the one before.
 3. decode: latents → each channel by itself → one sound as long as the video, one gain for all channels.
 
-MMAudio makes one channel, ViSAudio two ears at the camera. The published models are trained on eight seconds;
+MMAudio makes one channel, ViSAudio two ears at the camera. With a spatial head, MMAudio's one channel becomes a
+sound field in world axes, or two ears, and is left as it is. The published models are trained on eight seconds;
 shorter clips are made at their own length, as published, longer ones in windows that continue each other. The steps
 by hand hold a clip as a whole; `flow_windows.FlowWindows` does them window by window, for clips of any length.
 """
@@ -30,22 +31,26 @@ from spatialfoley.generators.visaudio.sampler import (
     FlowSettings,
     Known,
 )
+from spatialfoley.generators.visaudio.spatial_head import FieldNumbers, SpatialHead
 from spatialfoley.media.audio import fit_length, resample
 from spatialfoley.media.video import Video
 from spatialfoley.pipeline.chain import clip_id, clip_seed
-from spatialfoley.pipeline.clip import Report
+from spatialfoley.pipeline.clip import Camera, Report
+from spatialfoley.pipeline.fitting import refuse_misfits
 from spatialfoley.pipeline.flow_clip import FlowClip, FlowEncoders, FlowLatents, FlowRequest
 from spatialfoley.pipeline.flow_steps import FlowSteps
 from spatialfoley.pipeline.flow_windows import FlowWindows
 from spatialfoley.pipeline.levels import within_full_scale
 from spatialfoley.pipeline.windows import join_windows
+from spatialfoley.spatial.direction import Direction
+from spatialfoley.spatial.foa import as_trajectory
 from spatialfoley.spatial.signal import SpatialAudio
 
 _ENCODING_SHARE, _SAMPLING_SHARE = 0.4, 0.5
 
 
 class FlowPipeline:
-    """Silent video and text to mono or binaural sound. Made by ``load_pipeline``."""
+    """Silent video and text to sound of one channel, two ears or a field. Made by ``load_pipeline``."""
 
     def __init__(
         self,
@@ -55,6 +60,7 @@ class FlowPipeline:
         description: Mapping[str, Any],
         device: torch.device | str = "cpu",
         inference: InferenceSettings | None = None,
+        head: SpatialHead | None = None,
     ) -> None:
         """Join parts that fit together.
 
@@ -65,6 +71,7 @@ class FlowPipeline:
             description: what ``describe`` says of the model: name, licence, hashes of the weights.
             device: where the generator computes.
             inference: what is done unless it is asked otherwise; None for what is published.
+            head: where the sound of one channel is, on the device, in evaluation mode.
 
         Raises:
             ValueError: if the sizes of two parts differ, or the channels are neither one nor two ears.
@@ -78,10 +85,10 @@ class FlowPipeline:
                 f"the network has the channels {', '.join(self.branches)}; this chain makes one channel, or left "
                 "and right"
             )
-        self._refuse_misfits()
+        refuse_misfits(network, encoders, codec, head)
         self.inference = inference or InferenceSettings()
         encode_empty = self.inference.empty_text == "encoded"
-        self.steps = FlowSteps(network, encoders, codec, self.branches, self.device, encode_empty)
+        self.steps = FlowSteps(network, encoders, codec, self.branches, self.device, encode_empty, head)
 
     @property
     def rate_hz(self) -> int:
@@ -89,8 +96,10 @@ class FlowPipeline:
         return self.codec.rate_hz
 
     @property
-    def layout(self) -> Literal["mono", "binaural"]:
+    def layout(self) -> Literal["mono", "binaural", "foa"]:
         """What the channels of the sound mean."""
+        if self.steps.head is not None:
+            return self.steps.head.config.layout
         return "mono" if len(self.branches) == 1 else "binaural"
 
     def __call__(
@@ -102,6 +111,7 @@ class FlowPipeline:
         steps: int | None = None,
         guidance: float | None = None,
         rate_hz: int | None = None,
+        camera: Camera = Direction(0.0),
     ) -> SpatialAudio:
         """Make the sound of a silent video: steps 1 to 3.
 
@@ -113,15 +123,21 @@ class FlowPipeline:
             steps: of the flow; None for the model's own, 25 as published.
             guidance: strength, 1 for none; None for the model's own, 4.5 as published.
             rate_hz: rate of the result; None for the codec's.
+            camera: where the picture's centre points, fixed or over time; only a field is turned by it, ears are
+                at the camera.
 
         Returns:
-            layout "mono" or "binaural", ``round(video.duration_s * rate_hz)`` samples, within full scale.
+            as ``layout`` says, ``round(video.duration_s * rate_hz)`` samples, within full scale.
         """
         request = FlowRequest(text, negative_text, seed, steps, guidance, rate_hz)
-        return self.generate(video, request)[0]
+        return self.generate(video, request, camera=camera)[0]
 
     def generate(
-        self, video: Video, request: FlowRequest, report: Report = lambda fraction: None
+        self,
+        video: Video,
+        request: FlowRequest,
+        report: Report = lambda fraction: None,
+        camera: Camera = Direction(0.0),
     ) -> tuple[SpatialAudio, float]:
         """The same as calling the pipeline, with the gain in dB that was needed, telling the fraction done."""
         clip = self.encode(
@@ -138,13 +154,17 @@ class FlowPipeline:
             self.settings(request.steps),
             lambda part: report(_ENCODING_SHARE + part * _SAMPLING_SHARE),
         )
-        return self.decode_measured(latents, request.rate_hz)
+        return self.decode_measured(latents, request.rate_hz, camera)
 
     def windows(
-        self, video: Video, request: FlowRequest, report: Report = lambda fraction: None
+        self,
+        video: Video,
+        request: FlowRequest,
+        report: Report = lambda fraction: None,
+        camera: Camera = Direction(0.0),
     ) -> FlowWindows:
         """The clip as something that is made window by window, for ``stream.stream_sound``."""
-        return FlowWindows(self, video, request, report)
+        return FlowWindows(self, video, request, report, camera)
 
     def noise_seed(self, video: Video, seed: int) -> int:
         """Where the noise of a clip begins."""
@@ -190,6 +210,7 @@ class FlowPipeline:
         """Step 2: features to latents; each window has noise of its own, from the seed, the clip and its number."""
         noise_seed, plan = clip_seed(seed, clip.clip_id), clip.plan
         made: list[Tensor] = []
+        places: list[FieldNumbers | None] = []
         known: Known | None = None
         for index, features in enumerate(clip.windows):
 
@@ -202,16 +223,23 @@ class FlowPipeline:
             )
             known = self.steps.end_of(latents, noise, plan, index)
             made.append(self.steps.channels(latents))
-        return FlowLatents(tuple(made), plan, clip.duration_s)
+            places.append(self.steps.place(latents, features))
+        return FlowLatents(tuple(made), plan, clip.duration_s, tuple(places))
 
-    def decode(self, latents: FlowLatents, rate_hz: int | None = None) -> SpatialAudio:
+    def decode(
+        self, latents: FlowLatents, rate_hz: int | None = None, camera: Camera = Direction(0.0)
+    ) -> SpatialAudio:
         """Step 3: latents to sound, as long as the video, within full scale."""
-        return self.decode_measured(latents, rate_hz)[0]
+        return self.decode_measured(latents, rate_hz, camera)[0]
 
-    def decode_measured(self, latents: FlowLatents, rate_hz: int | None = None) -> tuple[SpatialAudio, float]:
-        """Step 3, and the gain in dB (0 or below) that was needed: one for both ears, so that levels stay true."""
+    def decode_measured(
+        self, latents: FlowLatents, rate_hz: int | None = None, camera: Camera = Direction(0.0)
+    ) -> tuple[SpatialAudio, float]:
+        """Step 3, and the gain in dB (0 or below) that was needed: one for all, so that levels stay true."""
+        places, trajectory = latents.places or (None,) * len(latents.latents), as_trajectory(camera)
         pieces = [
-            self.steps.sound(channels, latents.plan, index) for index, channels in enumerate(latents.latents)
+            self.steps.sound(channels, latents.plan, index, place, trajectory)
+            for index, (channels, place) in enumerate(zip(latents.latents, places, strict=True))
         ]
         rate_hz = rate_hz or self.rate_hz
         samples = resample(join_windows(latents.plan, pieces), self.rate_hz, rate_hz)
@@ -229,26 +257,3 @@ class FlowPipeline:
             "device": str(self.device),
             "kernel": str(weight.dtype).removeprefix("torch."),
         }
-
-    def _refuse_misfits(self) -> None:
-        sizes, encoders = self.network.sizes, self.encoders
-        clip, sync = encoders.clip.model.config, encoders.sync.model.config
-        pairs = [
-            ("latent_dim", sizes.latent_dim, self.codec.latent_dim, "autoencoder"),
-            ("sample_rate_hz", sizes.sample_rate_hz, self.codec.rate_hz, "codec"),
-            ("clip_dim", sizes.clip_dim, clip.projection_dim, "CLIP"),
-            ("text_dim", sizes.text_dim, clip.text_config.hidden_size, "CLIP"),
-            ("text_tokens", sizes.text_tokens, encoders.clip.context_length, "CLIP"),
-            ("sync_dim", sizes.sync_dim, sync.width, "Synchformer"),
-            ("sync_segment_tokens", sizes.sync_segment_tokens, sync.segment_tokens, "Synchformer"),
-        ]
-        if encoders.patches is not None and isinstance(self.network, VisaudioNetwork):
-            ours, theirs = self.network.config, encoders.patches
-            grid = theirs.size_px // theirs.model.config.patch_size // theirs.pool
-            pairs.append(("pe_dim", ours.pe_dim, theirs.model.config.width, "PE-Spatial"))
-            pairs.append(("pe_input_grid", ours.pe_input_grid, grid, "PE-Spatial"))
-        for name, wanted, given, part in pairs:
-            if wanted != given:
-                raise ValueError(
-                    f"the network has {name} {wanted}, but the {part} has {given}; use files that belong together"
-                )

@@ -3,15 +3,17 @@
 A folder in the published MMAudio layout has the networks as ``weights/mmaudio_*.pth``, the autoencoders,
 Synchformer and the 16 kHz vocoder in ``ext_weights``; CLIP and the 44.1 kHz vocoder come from repositories of their
 own and may lie in sub-folders. A ViSAudio folder has ``config.json`` and ``model.safetensors``, and may hold the
-same parts. What is in neither is looked for among the weights of this machine.
+same parts. A folder of a spatial head names the MMAudio network that the head sits on, and may hold PE-Spatial.
+What is in none of them is looked for among the weights of this machine.
 """
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from spatialfoley import weights
+from spatialfoley.generators.visaudio.head_folder import is_head_folder, read_head_folder
 from spatialfoley.weights.store import FAMILY_FOLDER
 
 SYNCHFORMER, CLIP, PERCEPTION = "synchformer", "clip-dfn5b-h14", "pe-spatial-l14"
@@ -38,12 +40,14 @@ class FlowModel:
         name: what to call it.
         generator: file of an MMAudio network, or folder of a ViSAudio one.
         root: folder that may hold the other parts.
+        head: folder of the spatial head on an MMAudio network, or None; it may hold parts too.
     """
 
     family: str
     name: str
     generator: Path
     root: Path
+    head: Path | None = None
 
     def part(self, name: str) -> Path:
         """File of a part by its registered name.
@@ -52,6 +56,8 @@ class FlowModel:
             ValueError: if it is neither in the folder nor on this machine; with what to do.
         """
         found = find_part(name, self.root) or weights.locate(name)
+        if self.head is not None:
+            found = find_part(name, self.head) or found
         if found is None:
             raise ValueError(
                 f"{self.name} needs {name}, which is neither in {self.root} nor on this machine; "
@@ -92,7 +98,7 @@ def is_flow_name(name: str | Path) -> bool:
     if path.is_file():
         return path.suffix in _NETWORK_SUFFIXES
     if path.is_dir():
-        return is_visaudio_folder(path) or bool(network_files(path))
+        return is_visaudio_folder(path) or is_head_folder(path) or bool(network_files(path))
     models = [model for model in weights.list_models() if model.kind == "generator"]
     return any(str(name) == model.name for model in models if model.family in ("mmaudio", VISAUDIO))
 
@@ -133,11 +139,29 @@ def is_visaudio_folder(folder: Path) -> bool:
 def _of_folder(folder: Path, name: str) -> FlowModel | None:
     if is_visaudio_folder(folder):
         return FlowModel(VISAUDIO, name, folder, folder)
+    if is_head_folder(folder):
+        return _with_head(folder, name)
     networks = network_files(folder)
     if len(networks) > 1:
         listed = ", ".join(str(file) for file in networks)
         raise ValueError(f"{folder} holds several networks; give the file of one as the model: {listed}")
     return FlowModel("mmaudio", networks[0].stem, networks[0], folder) if networks else None
+
+
+def _with_head(folder: Path, name: str) -> FlowModel:
+    """The frozen network that the head of a folder sits on, with the head."""
+    generator = read_head_folder(folder).generator
+    beside = folder / Path(generator).expanduser()
+    try:
+        network = find_flow_model(beside if beside.exists() else generator)
+    except ValueError as problem:
+        raise ValueError(f"{name} needs the network it was trained on, but {problem}") from problem
+    if network is None or network.family != "mmaudio" or network.head is not None:
+        raise ValueError(
+            f"{folder / 'config.json'} has generator {generator!r}, which is no MMAudio network; name the one that "
+            "the head was trained on, such as mmaudio_large_44k_v2"
+        )
+    return replace(network, name=name, head=folder)
 
 
 def _absent(model: weights.ModelInfo) -> str:

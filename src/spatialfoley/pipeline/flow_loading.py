@@ -16,6 +16,15 @@ from spatialfoley.features.synchformer import SynchformerFeatures
 from spatialfoley.generators.visaudio.backbone import MMAudioNetwork
 from spatialfoley.generators.visaudio.checkpoint import load_mmaudio, load_visaudio, read_config
 from spatialfoley.generators.visaudio.config import MMAudioConfig, VisaudioConfig
+from spatialfoley.generators.visaudio.head_folder import (
+    CONFIG_FILE,
+    FIELD_MODEL,
+    HEAD_FILE,
+    HEAD_SETTINGS_FILE,
+    is_head_folder,
+    load_head,
+    read_head_folder,
+)
 from spatialfoley.generators.visaudio.inference import INFERENCE_FILE, read_inference
 from spatialfoley.generators.visaudio.model import VisaudioNetwork
 from spatialfoley.pipeline.flow_chain import FlowPipeline
@@ -45,6 +54,8 @@ DTYPES: Mapping[str, torch.dtype] = {
     "float16": torch.float16,
 }
 SIZES = ("small_16k", "small_44k", "medium_44k", "large_44k", "large_44k_v2")
+PATCH_GRID = 8
+"""Patches along each side that a spatial head is trained on: 11 degrees of a view, a quarter of ViSAudio's disk."""
 
 
 def load_flow_pipeline(model: FlowModel, device: torch.device, dtype: str = "auto") -> FlowPipeline:
@@ -67,14 +78,19 @@ def load_flow_pipeline(model: FlowModel, device: torch.device, dtype: str = "aut
         network = load_visaudio(model.generator, device, exact)
     else:
         network = load_mmaudio(model.generator, None, device, exact)
-    parts = load_flow_parts(model, network.config, device, exact)
+    head = None if model.head is None else load_head(model.head, device)
+    grid = None if head is None else head.config.pe_grid
+    parts = load_flow_parts(model, network.config, device, exact, grid)
     hashes = dict(parts.weights_sha256)
     hashes["generator"] = weights.sha256_of(model.generator, weights.home() / "hashes.json")
+    if model.head is not None:
+        hashes["head"] = weights.sha256_of(model.head / HEAD_FILE, weights.home() / "hashes.json")
     folder = model.generator if model.generator.is_dir() else model.generator.parent
     if (folder / INFERENCE_FILE).is_file():  # other defaults make other sound, as other weights do
         hashes[INFERENCE_FILE] = weights.sha256_of(folder / INFERENCE_FILE, weights.home() / "hashes.json")
     description = {"model": model.name, "licence": _licence(model, network), "weights_sha256": hashes}
-    return FlowPipeline(network, parts.encoders, parts.codec, description, device, read_inference(folder))
+    inference = read_inference(folder)
+    return FlowPipeline(network, parts.encoders, parts.codec, description, device, inference, head)
 
 
 @dataclass(frozen=True)
@@ -99,6 +115,7 @@ def load_flow_parts(
     config: MMAudioConfig | VisaudioConfig,
     device: torch.device,
     dtype: torch.dtype = torch.float32,
+    grid: int | None = None,
 ) -> FlowParts:
     """Load the encoders and the codec of a model.
 
@@ -107,6 +124,8 @@ def load_flow_parts(
         config: of the generator.
         device: where to compute.
         dtype: of the encoders; the codec is always exact.
+        grid: patches along each side that a spatial head reads beside the generator; None for what the generator
+            reads itself.
 
     Raises:
         ValueError: if a part is missing or damaged.
@@ -117,7 +136,8 @@ def load_flow_parts(
             f"{model.name} is of {rate_hz} Hz, but there are autoencoders and vocoders of "
             f"{' and '.join(map(str, CODECS))} Hz only; correct sample_rate_hz of its configuration"
         )
-    grid = config.pe_input_grid if isinstance(config, VisaudioConfig) and config.spacetime else None
+    if isinstance(config, VisaudioConfig) and config.spacetime:
+        grid = config.pe_input_grid
     names = [*CODECS[rate_hz], SYNCHFORMER, CLIP, *([] if grid is None else [PERCEPTION])]
     files = {name: model.part(name) for name in names}
     vae, vocoder = (files[name] for name in names[:2])
@@ -132,7 +152,7 @@ def load_flow_parts(
     return FlowParts(encoders, codec, config, hashes)
 
 
-def load_parts_for_training(name: str | Path, device: torch.device) -> FlowParts:
+def load_parts_for_training(name: str | Path, device: torch.device, grid: int | None = None) -> FlowParts:
     """The encoders and the codec of a model by its name, for what it is to be trained on.
 
     Of visaudio and of the published MMAudio networks no weights of the generator are needed.
@@ -140,6 +160,7 @@ def load_parts_for_training(name: str | Path, device: torch.device) -> FlowParts
     Args:
         name: as for ``load_pipeline``.
         device: where to compute.
+        grid: as for ``load_flow_parts``.
 
     Raises:
         ValueError: if a part is missing or damaged, or the name is of another family.
@@ -152,13 +173,13 @@ def load_parts_for_training(name: str | Path, device: torch.device) -> FlowParts
         untrained = MMAudioConfig.named(size)
     if untrained is not None and not Path(name).exists() and weights.locate(str(name)) is None:
         family = weights.home() / "models" / FAMILY_FOLDER
-        return load_flow_parts(FlowModel(VISAUDIO, str(name), family, family), untrained, device)
+        return load_flow_parts(FlowModel(VISAUDIO, str(name), family, family), untrained, device, grid=grid)
     model = find_flow_model(name)
     if model is None:
         raise ValueError(f"{name} is no model of MMAudio or ViSAudio; give visaudio, or mmaudio_large_44k_v2")
     if model.family == VISAUDIO:
-        return load_flow_parts(model, read_config(model.generator), device)
-    return load_flow_parts(model, load_mmaudio(model.generator).config, device)
+        return load_flow_parts(model, read_config(model.generator), device, grid=grid)
+    return load_flow_parts(model, load_mmaudio(model.generator).config, device, grid=grid)
 
 
 def load_clip(path: Path, device: str = "cpu", dtype: torch.dtype = torch.float32) -> ClipH14Features:
@@ -193,6 +214,8 @@ def check_part(name: str, path: Path) -> None:
     rates = {part: rate_hz for rate_hz, parts in CODECS.items() for part in parts}
     if name == VISAUDIO:
         load_visaudio(path)
+    elif name == FIELD_MODEL:
+        load_head(path)
     elif name == SYNCHFORMER:
         load_synchformer(path)
     elif name == CLIP:
@@ -218,12 +241,12 @@ def size_name(config: MMAudioConfig) -> str | None:
 
 
 def import_flow_folder(name: str, folder: Path, link: bool = False) -> list[str]:
-    """Take a folder in the published MMAudio layout, or a ViSAudio folder, after checking every file.
+    """Take a folder in the published MMAudio layout, of ViSAudio or of a spatial head, after checking every file.
 
     What an earlier import took stays, unless this one brings it again.
 
     Args:
-        name: "mmaudio" or "visaudio".
+        name: "mmaudio", "visaudio" or "visaudio-foa".
         folder: the folder.
         link: link to the files instead of copying them.
 
@@ -244,6 +267,8 @@ def import_flow_folder(name: str, folder: Path, link: bool = False) -> list[str]
             )
         weights.import_folder(name, folder, lambda root: check_part(name, root), link)
         lines.append(f"{name}: network with the channels {', '.join(read_config(folder).branches)}")
+    elif name == FIELD_MODEL:
+        lines.append(_take_head(folder, link))
     else:
         for file in network_files(folder):
             size = size_name(load_mmaudio(file).config)
@@ -265,8 +290,22 @@ def import_flow_folder(name: str, folder: Path, link: bool = False) -> list[str]
     return lines
 
 
+def _take_head(folder: Path, link: bool) -> str:
+    if not is_head_folder(folder) or read_head_folder(folder).layout != "foa":
+        raise WeightsError(
+            f'{folder} has no config.json with "model_type": "{FIELD_MODEL}"; give the folder of a finished run of '
+            "the task spatial_head"
+        )
+    load_head(folder)
+    for file in (CONFIG_FILE, HEAD_SETTINGS_FILE, HEAD_FILE):
+        weights.add_to_folder(FIELD_MODEL, folder / file, file, link)
+    return f"{FIELD_MODEL}: spatial head on {read_head_folder(folder).generator}"
+
+
 def _licence(model: FlowModel, network: MMAudioNetwork | VisaudioNetwork) -> str:
     size = size_name(network.config) if isinstance(network, MMAudioNetwork) else None
-    if size is None:
-        return "unknown, see where it came from"
-    return weights.info(f"mmaudio_{size}").licence
+    licence = "unknown, see where it came from" if size is None else weights.info(f"mmaudio_{size}").licence
+    if model.head is None:
+        return licence
+    described = read_head_folder(model.head)
+    return f"of the frozen {described.generator}: {licence}; of the spatial head: {described.licence}"

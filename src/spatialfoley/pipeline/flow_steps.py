@@ -10,6 +10,7 @@ from torch import Tensor
 
 from spatialfoley import timeline
 from spatialfoley.codecs.mel_vae_codec import MelVaeCodec
+from spatialfoley.conventions import FOA_CHANNELS
 from spatialfoley.generators.guidance import Guidance
 from spatialfoley.generators.visaudio.backbone import MMAudioNetwork
 from spatialfoley.generators.visaudio.conditions import ClipFeatures
@@ -22,11 +23,16 @@ from spatialfoley.generators.visaudio.sampler import (
     generate_latents,
     seeded_noise,
 )
+from spatialfoley.generators.visaudio.spatial_head import FieldNumbers, SpatialHead
 from spatialfoley.media.video import Video
 from spatialfoley.pipeline.flow_clip import FlowEncoders
 from spatialfoley.pipeline.flow_encoding import window_features
+from spatialfoley.pipeline.placing import place_of, placed
 from spatialfoley.pipeline.window_steps import FRAME_SLACK_S, WINDOW_OVERLAP_S
 from spatialfoley.pipeline.windows import WindowPlan, plan_windows
+from spatialfoley.spatial.foa import as_world
+from spatialfoley.spatial.signal import SpatialAudio
+from spatialfoley.spatial.trajectory import CameraTrajectory
 
 WINDOW_S = 8.0
 """What the published networks are trained on."""
@@ -46,6 +52,7 @@ class FlowSteps:
         branches: names of the channels.
         device: where the generator computes.
         encode_empty: whether the empty text is read like any other; its features lie in the weights, too.
+        head: where the sound of one channel is; None leaves the channels as the network makes them.
     """
 
     network: MMAudioNetwork | VisaudioNetwork
@@ -54,6 +61,7 @@ class FlowSteps:
     branches: tuple[str, ...]
     device: torch.device
     encode_empty: bool = False
+    head: SpatialHead | None = None
 
     def plan(self, duration_s: float) -> WindowPlan:
         """The windows of a clip of some length: whole latents, as many as the network is trained on.
@@ -138,10 +146,37 @@ class FlowSteps:
         plain = self.network.unnormalise(latents.float()).float()
         return plain[0].reshape(len(self.branches), *plain.shape[-2:])
 
-    def sound(self, channels: Tensor, plan: WindowPlan, index: int) -> NDArray[np.float32]:
-        """The sound (channels, length) of a window's latents (channels, L, d)."""
-        length = plan.window(index).length
-        return self.codec.decode(channels[None])[0, :, :length].float().cpu().numpy()
+    def place(self, latents: Tensor, features: ClipFeatures) -> FieldNumbers | None:
+        """Where the sound of a window's normalised latents (1, L, d) is; None without a head."""
+        return None if self.head is None else place_of(self.head, latents, features.to(self.device))
+
+    def sound(
+        self,
+        channels: Tensor,
+        plan: WindowPlan,
+        index: int,
+        place: FieldNumbers | None = None,
+        camera: CameraTrajectory | None = None,
+    ) -> NDArray[np.float32]:
+        """The sound (channels, length) of a window's latents (channels, L, d).
+
+        Args:
+            channels: the latents.
+            plan: the windows.
+            index: which of them.
+            place: where a sound of one channel is; it then becomes a field in world axes, or two ears.
+            camera: where the picture's centre points, seconds counted from the start of the clip; a field is
+                turned by it.
+        """
+        rate_hz, window = self.codec.rate_hz, plan.window(index)
+        decoded = self.codec.decode(channels[None])[0, :, : window.length]
+        made: NDArray[np.float32] = decoded.float().cpu().numpy()
+        if place is None:
+            return made
+        made = placed(made[0], place, rate_hz, self.codec.hop_samples)
+        if camera is None or len(made) != len(FOA_CHANNELS):
+            return made
+        return as_world(SpatialAudio(made, rate_hz, "foa"), camera.seen_from(window.start / rate_hz)).samples
 
     def _window_s(self, plan: WindowPlan) -> float:
         # A window of whole latents is a little longer than what it was trained on, and would get a frame more.

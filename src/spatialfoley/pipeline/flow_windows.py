@@ -7,10 +7,12 @@ from numpy.typing import NDArray
 
 from spatialfoley.generators.visaudio.sampler import Known
 from spatialfoley.media.video import Video
-from spatialfoley.pipeline.clip import Report
+from spatialfoley.pipeline.clip import Camera, Report
 from spatialfoley.pipeline.flow_clip import FlowRequest
 from spatialfoley.pipeline.stream import Carry
 from spatialfoley.pipeline.windows import Window
+from spatialfoley.spatial.direction import Direction
+from spatialfoley.spatial.foa import as_trajectory
 
 if TYPE_CHECKING:
     from spatialfoley.pipeline.flow_chain import FlowPipeline
@@ -34,6 +36,7 @@ class FlowWindows:
         video: Video,
         request: FlowRequest,
         report: Report = lambda fraction: None,
+        camera: Camera = Direction(0.0),
     ) -> None:
         """Prepare a clip.
 
@@ -42,17 +45,18 @@ class FlowWindows:
             video: the picture.
             request: as for ``FlowPipeline.generate``; the rate is not applied.
             report: told the fraction of the whole clip that is done, many times in a window.
+            camera: where the picture's centre points, seconds counted from the start of the clip.
 
         Raises:
             ValueError: if the seed is negative, or texts are given without a vocabulary.
         """
         self._steps, self._video, self._panorama = pipe.steps, video, request.panorama
         self._guidance, self._settings = pipe.guidance(request.guidance), pipe.settings(request.steps)
-        self._report = report
+        self._report, self._camera = report, as_trajectory(camera)
         self._noise_seed = pipe.noise_seed(video, request.seed)
         self._text = pipe.steps.text(request.text)
         self._negative_text = pipe.steps.text(request.negative_text)
-        self.layout: Literal["mono", "binaural"] = pipe.layout
+        self.layout: Literal["mono", "binaural", "foa"] = pipe.layout
         self.rate_hz = pipe.rate_hz
         self.plan = pipe.steps.plan(video.duration_s)
 
@@ -79,8 +83,9 @@ class FlowWindows:
             known,
             lambda step, count: report(_ENCODING_SHARE + _SAMPLING_SHARE * step / count),
         )
+        place = steps.place(latents, features)
         del features
         end = steps.end_of(latents, noise, plan, index)
-        sound = steps.sound(steps.channels(latents), plan, index)
+        sound = steps.sound(steps.channels(latents), plan, index, place, self._camera)
         report(1.0)
         return sound, {} if end is None else {"latents": end.latents.cpu(), "noise": end.noise.cpu()}

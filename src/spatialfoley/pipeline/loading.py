@@ -45,9 +45,9 @@ def load_pipeline(name: str | Path, device: str = "auto", dtype: str = "auto") -
     """Load everything that turns a video into sound.
 
     Args:
-        name: "tiny-visage", "tiny-visaudio" and "tiny-visaudio-foa" (in the package); "visage", "mmaudio_small_16k"
-            to "mmaudio_large_44k_v2" or "visaudio" (their weights have to be on this machine); a model folder; or a
-            hub id whose files are on this machine.
+        name: "tiny-visage", "tiny-visaudio" and "tiny-visaudio-foa" (in the package); "visage",
+            "mmaudio_small_16k" to "mmaudio_large_44k_v2", "visaudio" or "visaudio-foa" (their weights have to be on
+            this machine); a model folder; or a hub id whose files are on this machine.
         device: "auto" (cuda, then mps, then cpu), or a torch device.
         dtype: "auto" and "float32" compute exactly; "fast" takes 16-bit weights where that is quick; "float16",
             "bfloat16" and "int8" as named.
@@ -91,9 +91,7 @@ def load_pipeline(name: str | Path, device: str = "auto", dtype: str = "auto") -
     )
 
 
-def load_field_pipeline(
-    name: str | Path, device: str = "auto", dtype: str = "auto"
-) -> Pipeline | TwinPipeline:
+def load_field_pipeline(name: str | Path, device: str = "auto", dtype: str = "auto") -> AnyPipeline:
     """As ``load_pipeline``, for what needs a sound field.
 
     Raises:

@@ -1,8 +1,8 @@
 """Between two clocks: short-time frames of 20 ms, and the latents of an autoencoder at a rate of their own.
 
-Short-time frame t is centred on sample t hop (`short_time.analyse`); latent l covers a stretch of its own and
-stands for the middle of it. Values are interpolated linearly between the centres, and held before the first and behind
-the last. This is the one place where parameters of `spatial.parametric` change their rate.
+Short-time frame t is centred on sample t hop (`short_time.analyse`); a latent stands for the middle of the stretch
+that it covers. Values are interpolated linearly between the centres, and held before the first and behind the last.
+This is the one place where parameters of `spatial.parametric` change their rate.
 """
 
 from __future__ import annotations

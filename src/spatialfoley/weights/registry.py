@@ -199,6 +199,19 @@ _MODELS = (
         "bigvgan-v2-44k, synchformer, clip-dfn5b-h14 and pe-spatial-l14.",
         family="visaudio",
     ),
+    ModelInfo(
+        name="visaudio-foa",
+        kind="generator",
+        place="unpublished",
+        address="",
+        files=("config.json", "head.json"),
+        licence="none: no weights of its head are published; the MMAudio network under it is CC-BY-NC-4.0",
+        commercial_use="no",
+        notes="A sound field from video and text: a spatial head on an MMAudio network that is left as it is. No "
+        "head is published: train one (recipes/visaudio_foa.yaml) and import the folder of its run. It also needs "
+        "the network that it was trained on with its parts, and pe-spatial-l14.",
+        family="visaudio",
+    ),
     _mmaudio("mmaudio-vae-16k", "codec", "ext_weights/v1-16.pth", "Mel autoencoder of the 16 kHz models."),
     _mmaudio("mmaudio-vae-44k", "codec", "ext_weights/v1-44.pth", "Mel autoencoder of the 44.1 kHz models."),
     _mmaudio(
