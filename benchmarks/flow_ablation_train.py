@@ -41,7 +41,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("runs/flow-ablation"))
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--only", nargs="+", choices=LABELS, default=LABELS)
-    parser.add_argument("--head-steps", type=int, default=500)
+    parser.add_argument("--head-steps", type=int, default=250)
     arguments = parser.parse_args()
     for seed in arguments.seeds:
         for label in arguments.only:
@@ -50,7 +50,7 @@ def main() -> None:
                 changes = [
                     f"initialize_from={arguments.out / f'mono-{seed}'}",
                     f"steps={arguments.head_steps}",
-                    "batch_size=16",
+                    "batch_size=8",
                 ]
                 run(RECIPES / HEADS[label], folder, seed, changes, "head.json")
             else:

@@ -90,7 +90,7 @@ def test_every_run_logs_its_figures(runs: Path, run: str, expected: set[str]) ->
 @pytest.mark.parametrize(("head", "layout", "channels"), [("ears", "binaural", 2), ("field", "foa", 4)])
 def test_the_runs_become_a_model(runs: Path, tmp_path: Path, head: str, layout: str, channels: int) -> None:
     parts = {"codec": runs / "parts", "features": runs / "parts", "head": runs / head}
-    parts |= {"twin": runs / "sound", "prior": runs / "prior"}
+    parts |= {"twin": runs / "sound", "prior": runs / "sound"}
     out = assemble_twin(parts, tmp_path / "model", {"steps": 2}, licence="MIT")
     from spatialfoley.pipeline import load_pipeline
 

@@ -120,8 +120,10 @@ class TwinTask:
         return total, {name: value.item() for name, value in figures.items()}
 
     def export(self, folder: Path) -> None:
-        """Write twin.json and twin.safetensors (float16)."""
+        """Write twin.json and twin.safetensors (float16), and beside them the prior that gives them a meaning."""
         export_weights(self.network, folder / "twin.safetensors", self.twin.to_dict(), folder / "twin.json")
+        known = dataclasses.asdict(self.prior.config)
+        export_weights(self.prior, folder / "prior.safetensors", known, folder / "prior.json")
 
 
 class TwinPass(nn.Module):
