@@ -62,7 +62,8 @@ ROOT_RUNS = (
 EAR_COLUMNS = (
     ("level error dB", "ear_level_error_median_db", ".1f"),
     ("level correlation", "ear_level_correlation", ".2f"),
-    ("within clips", "ear_level_following", ".2f"),
+    ("camera turns", "ear_level_turning", ".2f"),
+    ("within these clips", "ear_level_following", ".2f"),
     ("louder ear", "louder_ear_right", ".0%"),
     ("time error µs", "ear_delay_error_median_us", ".0f"),
     ("earlier ear", "delay_side_right", ".0%"),
@@ -180,10 +181,16 @@ class Scores:
             print(file=sys.stderr)
             with atomic_path(path) as temporary, temporary.open("wb") as file:
                 documents = np.array(json.dumps(scores.documents))
-                np.savez(file, documents=documents, embeddings=scores.embeddings, seconds=scores.seconds)
+                np.savez(
+                    file,
+                    documents=documents,
+                    embeddings=scores.embeddings,
+                    turning=scores.turning,
+                    seconds=scores.seconds,
+                )
         with np.load(path) as file:
             documents = tuple(json.loads(str(file["documents"])))
-            return RunScores(documents, file["embeddings"], file["seconds"])
+            return RunScores(documents, file["embeddings"], file["turning"], file["seconds"])
 
 
 def tables(
@@ -342,7 +349,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     runs = [parse_run(text) for text in chosen.runs] + (root_runs(chosen.root) if chosen.root else [])
     if not (runs or chosen.beside or chosen.curve):
         parser.error("name runs, --root, --beside or --curve")
-    identity = {"clips": chosen.clips, "seed": chosen.seed, "duration_s": chosen.duration_s, "version": 1}
+    identity = {"clips": chosen.clips, "seed": chosen.seed, "duration_s": chosen.duration_s, "version": 2}
     scores = Scores(
         held_out_clips(chosen.clips, chosen.seed, chosen.duration_s), identity, chosen.out / "scores"
     )

@@ -45,6 +45,7 @@ def test_the_truth_is_perfect_in_every_pooled_figure(truth: RunScores) -> None:
     assert (row["louder_ear_right"].value, row["ear_level_error_median_db"].value) == (1, 0)
     assert row["ear_level_correlation"].value == pytest.approx(1)
     assert row["ear_level_following"].value == pytest.approx(1)
+    assert (row["ear_level_correlation"].count, row["ear_level_turning"].count) == (2 * CLIPS, CLIPS)
     assert row["frechet_ears"].value == pytest.approx(0, abs=1e-6)
     assert row["class_accuracy"].count == 2 * CLIPS
     assert row["cc/all/correct"].value == pytest.approx(1, abs=1e-6)
@@ -75,7 +76,7 @@ def test_runs_are_pooled_and_their_spread_is_shown(clips: list[HeldOutClip], tru
 
 
 def test_runs_of_other_clips_are_refused(truth: RunScores) -> None:
-    part = RunScores(truth.documents[:2], truth.embeddings[:2], np.zeros(2))
+    part = RunScores(truth.documents[:2], truth.embeddings[:2], truth.turning[:2], np.zeros(2))
     with pytest.raises(ValueError, match=r"runs are of 2 clips, the truth of 6; give the same"):
         pooled_figures([part], truth)
     with pytest.raises(ValueError, match="runs are of no clips"):

@@ -50,11 +50,13 @@ class RunScores:
     Attributes:
         documents: Of every clip, as `ClipScores.document` makes them.
         embeddings: Left ear, right ear and their mean of every clip, (clips, 3, dimensions).
+        turning: Whether the camera of each clip turns, (clips,).
         seconds: Processor seconds that each clip took, (clips,): other work on the machine does not disturb it.
     """
 
     documents: tuple[Document, ...]
     embeddings: FloatArray
+    turning: NDArray[np.bool_]
     seconds: FloatArray
 
 
@@ -104,7 +106,8 @@ def score_run(
         embeddings.append(scores.embeddings)
         if progress:
             progress((index + 1) / len(clips))
-    return RunScores(tuple(documents), np.stack(embeddings), np.array(seconds))
+    turning = np.array([item.clip.scene.camera_kind == "turning" for item in clips])
+    return RunScores(tuple(documents), np.stack(embeddings), turning, np.array(seconds))
 
 
 def pooled_figures(runs: Sequence[RunScores], truth: RunScores) -> Row:
@@ -115,7 +118,8 @@ def pooled_figures(runs: Sequence[RunScores], truth: RunScores) -> Row:
         truth: Scores of the true fields of these clips, for the distance between sets.
 
     Returns:
-        Figures by the names of the world suite; None where no clip of any run defines one.
+        Figures by the names of the world suite, "ear_level_turning" and "ear_level_following" of clips whose
+        camera turns; None where no clip of any run defines one.
 
     Raises:
         ValueError: There is no run, or runs are of different clips.
@@ -133,9 +137,11 @@ def pooled_figures(runs: Sequence[RunScores], truth: RunScores) -> Row:
         name: share_interval([[value(document) for document in run.documents] for run in runs])
         for name, value in _SHARES.items()
     }
-    moments = [[document["ears"]["level_moments"] for document in run.documents] for run in runs]
+    moments = np.array([[document["ears"]["level_moments"] for document in run.documents] for run in runs])
     row["ear_level_correlation"] = crossed_correlation_interval(moments)
-    row["ear_level_following"] = crossed_correlation_interval(moments, within=True)
+    turning = moments[:, truth.turning]
+    row["ear_level_turning"] = crossed_correlation_interval(turning) if turning.size else None
+    row["ear_level_following"] = crossed_correlation_interval(turning, within=True) if turning.size else None
     row["frechet_ears"] = _distance(runs, truth, slice(0, 2))
     row["frechet_mix"] = _distance(runs, truth, slice(2, 3))
     row["seconds_median"] = crossed_interval([run.seconds for run in runs])
