@@ -56,6 +56,10 @@ def prepare(
         str | None,
         typer.Option(help="MMAudio, ViSAudio: recording (the default) or silence, behind a clip."),
     ] = None,
+    place: Annotated[
+        str | None,
+        typer.Option(help="MMAudio: also where the sound is, of recordings that are foa or binaural."),
+    ] = None,
 ) -> None:
     """Turn videos and their sound into the clips that recipes train on.
 
@@ -72,6 +76,7 @@ def prepare(
             "min_difference": min_difference,
             "loudness": loudness,
             "padding": padding,
+            "place": place,
         }.items()
         if value is not None
     }
@@ -130,16 +135,20 @@ def _flow_clips(
         return None
     from functools import partial
 
+    from spatialfoley.dataset.sound_places import check_place
     from spatialfoley.dataset.visaudio_encoding import FlowClipEncoder
     from spatialfoley.dataset.visaudio_features import Preparation
     from spatialfoley.dataset.visaudio_prepare import prepare_flow_clips
     from spatialfoley.generators.visaudio.config import VisaudioConfig
     from spatialfoley.pipeline.flow_encoding import window_features
-    from spatialfoley.pipeline.flow_loading import load_parts_for_training
+    from spatialfoley.pipeline.flow_loading import PATCH_GRID, load_parts_for_training
     from spatialfoley.pipeline.loading import choose_device
 
-    parts = load_parts_for_training(model, choose_device(device))
+    place = check_place(settings.pop("place", None))
+    parts = load_parts_for_training(model, choose_device(device), None if place is None else PATCH_GRID)
     two_ears = isinstance(parts.config, VisaudioConfig)
+    if two_ears and place:
+        raise ValueError(f"place is {place!r}, but {model} makes two ears itself; take an MMAudio model")
     if two_ears and mono:
         raise ValueError(f"{model} has two ears; leave --mono out, or take an MMAudio model")
     sizes = parts.config.backbone if isinstance(parts.config, VisaudioConfig) else parts.config
@@ -152,6 +161,7 @@ def _flow_clips(
         {"weights_sha256": dict(parts.weights_sha256)},
         Preparation(**settings),
         panorama,
+        place,
     )
     with progress_bar("") as report, warnings.catch_warnings():
         warnings.showwarning = lambda message, *_, **__: warn(f"warning: {one_sentence(message)}")

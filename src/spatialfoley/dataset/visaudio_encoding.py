@@ -1,6 +1,7 @@
 """One stretch of a video with its binaural sound -> what ViSAudio trains on; with one channel, MMAudio.
 
-The frozen encoders and the autoencoder are given: the same that the pipeline uses.
+For a spatial head, a field or two ears become one channel, and numbers that say where it is. The frozen encoders
+and the autoencoder are given: the same that the pipeline uses.
 """
 
 from __future__ import annotations
@@ -15,6 +16,13 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from spatialfoley.codecs.mel_vae import LatentPosterior
+from spatialfoley.dataset.sound_places import (
+    PLACE_CHANNELS,
+    Place,
+    band_levels_db,
+    place_numbers,
+    placed_channel,
+)
 from spatialfoley.dataset.visaudio_features import FlowItem, Preparation
 from spatialfoley.generators.visaudio.conditions import ClipFeatures
 from spatialfoley.generators.visaudio.config import MMAudioConfig
@@ -74,6 +82,7 @@ class FlowClipEncoder:
         description: Name and weights, to tell prepared clips of two models apart.
         preparation: Lengths, level and filter.
         panorama: Whether pictures are equirectangular; None asks the shape of each.
+        place: For a spatial head, what is recorded, of which the generator makes one channel.
     """
 
     see: WindowEncoder
@@ -84,6 +93,7 @@ class FlowClipEncoder:
     description: Mapping[str, Any]
     preparation: Preparation
     panorama: bool | None = None
+    place: Place | None = None
 
     def __post_init__(self) -> None:
         """Check that a clip is long enough.
@@ -102,6 +112,11 @@ class FlowClipEncoder:
             )
 
     @property
+    def recorded(self) -> tuple[str, ...]:
+        """Names of the channels that a recording must have."""
+        return self.channels if self.place is None else PLACE_CHANNELS[self.place]
+
+    @property
     def sound_samples(self) -> int:
         """Samples that the latents of a clip cover: 353,280 for eight seconds at 44.1 kHz, 480 beyond them."""
         return self.sizes.lengths(self.preparation.clip_s).latent * self.codec.hop_samples
@@ -113,6 +128,7 @@ class FlowClipEncoder:
             "channels": list(self.channels),
             "rate_hz": self.codec.rate_hz,
             "panorama": self.panorama,
+            **({} if self.place is None else {"place": self.place}),
         }
 
     def empty_text(self) -> Tensor:
@@ -133,14 +149,17 @@ class FlowClipEncoder:
             video: The picture.
             frame_times_s: Of all its frames, from `video.frame_times_s()`.
             start_s: Where the clip starts in it.
-            sound: The recording from there on (channels, N), at the codec's rate; what lies behind the clip may
-                be looked at, see `Preparation.padding`.
+            sound: The recording from there on (channels, N), a field as heard from the camera, at the codec's rate;
+                what lies behind the clip may be looked at, see `Preparation.padding`.
             text: Its caption; empty for none.
 
         Raises:
             ValueError: If the sound has other channels, is silent, or its channels differ too little.
         """
         prepared = self.sound(sound)
+        places: dict[str, Tensor] = {}
+        if self.place is not None:
+            prepared, places = self._placed(prepared)
         posterior = self.codec.encode(torch.from_numpy(prepared)[None])
         words = self.read(text) if text else None
         seen = self.see(video, frame_times_s, (start_s, self.preparation.clip_s), words, self.panorama)
@@ -154,6 +173,7 @@ class FlowClipEncoder:
             sync=seen.sync[0].half(),
             text=None if words is None else words[0].half().cpu(),
             patches=patches,
+            **places,
         )
 
     def sound(self, sound: np.ndarray) -> np.ndarray:
@@ -162,20 +182,33 @@ class FlowClipEncoder:
         Raises:
             ValueError: As `encode`.
         """
-        if sound.ndim != 2 or len(sound) != len(self.channels):
+        if sound.ndim != 2 or len(sound) != len(self.recorded):
             raise ValueError(
-                f"the sound has the shape {sound.shape}, but must be ({len(self.channels)}, samples): "
-                f"{', '.join(self.channels)}"
+                f"the sound has the shape {sound.shape}, but must be ({len(self.recorded)}, samples): "
+                f"{', '.join(self.recorded)}"
             )
         clip = sound[:, : sample_count(self.preparation.clip_s, self.codec.rate_hz)]
         least = self.preparation.min_difference
-        if least is not None and len(self.channels) == 2 and (found := channel_difference(clip)) <= least:
+        if least is not None and len(sound) == 2 and (found := channel_difference(clip)) <= least:
             raise ValueError(
                 f"the two channels differ by {found:.4f}, but must by more than {least:g}; nothing spatial is to "
                 "be learnt here"
             )
         whole = sound if self.preparation.padding == "recording" else clip
         return leveled(fit_length(whole, self.sound_samples), self.preparation.loudness)
+
+    def _placed(self, recording: np.ndarray) -> tuple[np.ndarray, dict[str, Tensor]]:
+        """The one channel (1, N) of a recording (C, N), at its level of training, and where it is."""
+        assert self.place is not None
+        rate_hz, hop_samples = self.codec.rate_hz, self.codec.hop_samples
+        latents = self.sound_samples // hop_samples
+        channel = placed_channel(recording, self.place, rate_hz)
+        numbers = place_numbers(recording, channel, self.place, rate_hz, hop_samples, latents)
+        made = leveled(channel[None], self.preparation.loudness)
+        numbers["levels_db"] = band_levels_db(made[0], rate_hz, hop_samples, latents)
+        stored = {name: torch.from_numpy(values) for name, values in numbers.items()}
+        # A delay of microseconds would be lost in 16 bits.
+        return made, {name: value if name == "delay_s" else value.half() for name, value in stored.items()}
 
 
 def channel_difference(ears: np.ndarray) -> float:

@@ -13,6 +13,13 @@ A clip is one safetensors file, mapped into memory when it is read:
     sync        float16  [S, D]               tokens of the synchronisation encoder
     text        float16  [W, D]               a vector per word; missing where the clip has no text
     patches     float16  [T, grid, grid, D]   of the spatial encoder; missing for MMAudio
+
+and where the sound is, of clips for a spatial head (`dataset.sound_places`):
+
+    ratios      float16  [3, bands, L]        of Y, Z, X to W; of fields
+    gains_db    float16  [2, bands, L]        of both ears over the one channel; of ears
+    delay_s     float32  [L]                  by which the left ear is ahead; of ears
+    levels_db   float16  [bands, L]           of the one channel
 """
 
 from __future__ import annotations
@@ -39,6 +46,8 @@ PatchType = Literal["float16", "float32"]
 SETTINGS_FILE, CLIPS_FILE, EMPTY_TEXT_FILE = "features.json", "clips.jsonl", "empty_text.safetensors"
 _FORMAT = 1
 _READERS = 8
+
+PLACE_FIELDS = ("ratios", "gains_db", "delay_s", "levels_db")
 
 
 @dataclass(frozen=True)
@@ -88,6 +97,10 @@ class FlowItem(NamedTuple):
     sync: Tensor
     text: Tensor | None
     patches: Tensor | None
+    ratios: Tensor | None = None
+    gains_db: Tensor | None = None
+    delay_s: Tensor | None = None
+    levels_db: Tensor | None = None
 
 
 class FlowBatch(NamedTuple):
@@ -97,11 +110,14 @@ class FlowBatch(NamedTuple):
         features: Of the clips; those without a text are marked in `text_dropped`.
         mean: Of the posterior (B, channels, L, C).
         std: Of the same shape.
+        places: Where the sound is, by name, each with an axis of clips before those of a clip; of clips for a
+            spatial head.
     """
 
     features: ClipFeatures
     mean: Tensor
     std: Tensor
+    places: Mapping[str, Tensor]
 
 
 def write_flow_item(path: Path, item: FlowItem) -> None:
@@ -271,6 +287,8 @@ def join_flow_items(items: Sequence[FlowItem], empty_text: Tensor) -> FlowBatch:
         "text": [empty_text.to(items[0].clip.dtype) if item.text is None else item.text for item in items],
         "patches": [item.patches for item in items if item.patches is not None],
     }
+    for name in PLACE_FIELDS:
+        columns[name] = [value for item in items if (value := getattr(item, name)) is not None]
     for name, values in columns.items():
         shapes = {tuple(value.shape) for value in values}
         if len(shapes) > 1 or len(values) not in (0, len(items)):
@@ -285,4 +303,5 @@ def join_flow_items(items: Sequence[FlowItem], empty_text: Tensor) -> FlowBatch:
         patches=joined.get("patches"),
         text_dropped=torch.tensor([item.text is None for item in items]),
     )
-    return FlowBatch(features, joined["mean"], joined["std"])
+    places = {name: joined[name] for name in PLACE_FIELDS if name in joined}
+    return FlowBatch(features, joined["mean"], joined["std"], places)

@@ -34,9 +34,12 @@ from spatialfoley.dataset.visaudio_encoding import FlowClipEncoder
 from spatialfoley.dataset.visaudio_features import write_flow_clips, write_flow_item
 from spatialfoley.media.audio import read_audio, resample
 from spatialfoley.media.video import Video, read_video
+from spatialfoley.media.view import is_panorama
+from spatialfoley.spatial.direction import Direction
+from spatialfoley.spatial.foa import listen_from
 from spatialfoley.timeline import sample_count
 
-EARS_ENDING = ".binaural.wav"
+EARS_ENDING, FIELD_ENDING = ".binaural.wav", ".foa.wav"
 
 
 def prepare_flow_clips(
@@ -77,10 +80,20 @@ class _Source:
         self.text = _text(row, music_captions)
         self.video: Video = read_video(row.video)
         self.frame_times_s = self.video.frame_times_s()
-        self.audio_path = row.audio or _usual_audio(row.video)
+        field = encoder.place == "foa"
+        self.audio_path = row.audio or _usual_audio(row.video, FIELD_ENDING if field else EARS_ENDING)
         if not self.audio_path.is_file():
             raise ValueError(f"{self.audio_path} does not exist; name the sound in the column audio")
-        self._identity = [file_identity(row.video), file_identity(self.audio_path), self.text]
+        self._identity: list[Any] = [file_identity(row.video), file_identity(self.audio_path), self.text]
+        self._camera = row.direction if field else None
+        if field:
+            self._identity += [row.direction.azimuth_deg, row.direction.elevation_deg]
+            whole = is_panorama(self.video) if encoder.panorama is None else encoder.panorama
+            if whole and row.direction != Direction(0.0):
+                raise ValueError(
+                    f"azimuth_deg is {row.direction.azimuth_deg:g} and elevation_deg "
+                    f"{row.direction.elevation_deg:g}, but of a panorama the view ahead is taken; leave both out"
+                )
         self._sound: np.ndarray | None = None
 
     def windows(self) -> list[float]:
@@ -100,7 +113,7 @@ class _Source:
         """The recording from the start of a clip on, at least as long as the clip, for a little more than it."""
         rate_hz, clip_s = self.encoder.codec.rate_hz, self.encoder.preparation.clip_s
         if self._sound is None:
-            self._sound = _read_sound(self.audio_path, len(self.encoder.channels), rate_hz)
+            self._sound = _read_sound(self.audio_path, len(self.encoder.recorded), rate_hz, self._camera)
         first, length = sample_count(start_s, rate_hz), sample_count(clip_s, rate_hz)
         sound = self._sound[:, first : first + self.encoder.sound_samples]
         if sound.shape[1] < length - LENGTH_SLACK_S * rate_hz:
@@ -113,8 +126,8 @@ class _Source:
         return sound
 
 
-def _usual_audio(video: Path) -> Path:
-    beside = video.with_suffix(EARS_ENDING)
+def _usual_audio(video: Path, ending: str) -> Path:
+    beside = video.with_suffix(ending)
     return beside if beside.is_file() else video
 
 
@@ -122,9 +135,16 @@ def _text(row: ManifestRow, music_captions: bool) -> str:
     return music_caption(row.video) if music_captions and not row.text else row.text
 
 
-def _read_sound(path: Path, channels: int, rate_hz: int) -> np.ndarray:
-    """The whole sound (channels, N) at a rate: two ears, or one channel (W of a field, the mean of others)."""
+def _read_sound(path: Path, channels: int, rate_hz: int, camera: Direction | None = None) -> np.ndarray:
+    """The whole sound (channels, N) at a rate: two ears, or one channel (W of a field, the mean of others).
+
+    With a camera it is a field as heard from there.
+    """
     audio = read_audio(path)
+    if camera is not None:
+        if audio.layout != "foa":
+            raise ValueError(f"{path} has {len(audio.samples)} channels; a field needs 4 (AmbiX: W, Y, Z, X)")
+        return resample(listen_from(audio, camera).samples, audio.rate_hz, rate_hz)
     samples = audio.samples
     if channels == 1:
         samples = samples[[W]] if audio.layout == "foa" else samples.mean(axis=0, keepdims=True)

@@ -66,7 +66,7 @@ class VisaudioTask:
         self.config, self.inference = _model_of(settings.model)
         data = from_mapping(FlowData, settings.data, "data")
         self.clips = FlowClipMix([(FlowClips(Path(source.folder)), source.repeat) for source in data.sources])
-        self._check_preparation(data.preparation)
+        refuse_other_preparation(self.clips.first, data.preparation)
         self._check_shapes(data.preparation)
         self.batch_size = settings.batch_size
         torch.manual_seed(settings.seed)
@@ -121,19 +121,6 @@ class VisaudioTask:
         with atomic_path(folder / MMAUDIO_FILE) as path:
             save_file(state, path)
 
-    def _check_preparation(self, wanted: Preparation) -> None:
-        found = self.clips.first.preparation
-        differing = [
-            f"{field.name} {getattr(found, field.name)!r} (the recipe says {getattr(wanted, field.name)!r})"
-            for field in dataclasses.fields(Preparation)
-            if getattr(found, field.name) != getattr(wanted, field.name)
-        ]
-        if differing:
-            raise RecipeError(
-                f"the clips in {self.clips.first.folder} were prepared with {', '.join(differing)}; prepare them "
-                "again, or change data.preparation"
-            )
-
     def _check_shapes(self, preparation: Preparation) -> None:
         """Compare the first clip with what the network wants, before the first step."""
         sizes, item = self.sizes, self.clips.item(0)
@@ -168,6 +155,25 @@ class VisaudioTask:
         self.network.latent_mean.copy_(means.mean(dim=0))
         self.network.latent_std.copy_((means.var(dim=0, correction=0) + variance).sqrt())
         self.network.empty_string_feat.copy_(self.clips.first.empty_text())
+
+
+def refuse_other_preparation(clips: FlowClips, wanted: Preparation) -> None:
+    """Compare how clips were made with what a recipe states.
+
+    Raises:
+        RecipeError: A setting differs.
+    """
+    found = clips.preparation
+    differing = [
+        f"{field.name} {getattr(found, field.name)!r} (the recipe says {getattr(wanted, field.name)!r})"
+        for field in dataclasses.fields(Preparation)
+        if getattr(found, field.name) != getattr(wanted, field.name)
+    ]
+    if differing:
+        raise RecipeError(
+            f"the clips in {clips.folder} were prepared with {', '.join(differing)}; prepare them again, or change "
+            "data.preparation"
+        )
 
 
 class FlowPass(nn.Module):
@@ -213,7 +219,7 @@ def _initialize(network: MMAudioNetwork | VisaudioNetwork, source: str) -> tuple
         RecipeError: Nothing is there, or it is ViSAudio of other settings.
         ValueError: The weights do not fit; the keys are listed.
     """
-    path = _located(source)
+    path = located(source)
     if isinstance(network, VisaudioNetwork):
         if not (path / "config.json").is_file():
             return start_from_mmaudio(network, load_state_dict(path))
@@ -231,7 +237,12 @@ def _initialize(network: MMAudioNetwork | VisaudioNetwork, source: str) -> tuple
     return ()
 
 
-def _located(source: str) -> Path:
+def located(source: str) -> Path:
+    """A file or folder of weights by its path, or by the name of a model on this machine.
+
+    Raises:
+        RecipeError: Nothing is there.
+    """
     path = Path(source).expanduser()
     if path.exists():
         return path
