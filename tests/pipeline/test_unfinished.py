@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from spatialfoley.media.audio import read_audio
+from spatialfoley.media.errors import MediaError
 from spatialfoley.media.video import read_video
 from spatialfoley.pipeline import Pipeline, load_pipeline
 from spatialfoley.pipeline.batch import Job
@@ -101,6 +102,21 @@ def test_another_rate_is_a_second_pass_over_the_sound_that_is_there(
     assert written.samples.shape == by_hand.samples.shape == (4, round(130 / 12 * 44_100))
     assert np.allclose(written.samples, by_hand.samples, atol=2**-23 + 2e-6)
     assert within_full_scale(written)[1] == 0.0
+
+
+def test_two_runs_do_not_make_one_clip_at_once(pipe: Pipeline, job: Job, tmp_path: Path) -> None:
+    refusals: list[str] = []
+
+    def second_run(fraction: float) -> None:
+        if not refusals:
+            with pytest.raises(MediaError) as refusal:
+                make(pipe, job, tmp_path)
+            refusals.append(str(refusal.value))
+        raise KilledError
+
+    with pytest.raises(KilledError):
+        make(pipe, job, tmp_path, report=second_run)
+    assert "another run is making this clip; wait for it, or choose another folder" in refusals[0]
 
 
 def test_a_run_is_taken_up_for_the_same_sound_only() -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from spatialfoley import timeline
+from spatialfoley.media.errors import MediaError
 from spatialfoley.media.sound_file import SoundFile
 from spatialfoley.pipeline.clip import Camera
 from spatialfoley.pipeline.levels import finished_file, within_full_scale
@@ -18,6 +19,11 @@ from spatialfoley.pipeline.stream import WindowMaker, stream_sound
 from spatialfoley.pipeline.versions import installed_versions
 from spatialfoley.spatial.foa import as_trajectory
 from spatialfoley.spatial.signal import SpatialAudio
+
+try:
+    import fcntl
+except ImportError:  # not on Windows
+    fcntl = None  # type: ignore[assignment]
 
 _NOT_HEARD = ("outputs", "fov_deg", "rate_hz")
 """Parts of a request that the sound, as the model makes it, does not depend on."""
@@ -89,18 +95,36 @@ def streamed_sound(
         the sound; its file is removed when the block ends, and kept for the next run when the block fails.
 
     Raises:
-        MediaError: if the folder cannot be written.
+        MediaError: if the folder cannot be written, or another run is making the same clip there.
     """
     require_writable(out)
     folder = unfinished_folder(out, name)
     folder.mkdir(exist_ok=True)
     rate_hz = rate_hz or maker.rate_hz
-    stream_sound(maker, folder / "made.wav", fingerprint)
-    made = SoundFile.open(folder / "made.wav", maker.layout)
-    frames = timeline.sample_count(duration_s, rate_hz)
-    if (rate_hz, frames) == (made.rate_hz, made.frames):
-        sound, gain_db = within_full_scale(made)
-    else:
-        sound, gain_db = finished_file(made, folder / "finished.wav", rate_hz, frames)
-    yield MadeSound(sound, gain_db, len(maker.plan.starts))
-    shutil.rmtree(folder, ignore_errors=True)
+    with _alone_in(folder):
+        stream_sound(maker, folder / "made.wav", fingerprint)
+        made = SoundFile.open(folder / "made.wav", maker.layout)
+        frames = timeline.sample_count(duration_s, rate_hz)
+        if (rate_hz, frames) == (made.rate_hz, made.frames):
+            sound, gain_db = within_full_scale(made)
+        else:
+            sound, gain_db = finished_file(made, folder / "finished.wav", rate_hz, frames)
+        yield MadeSound(sound, gain_db, len(maker.plan.starts))
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
+def _alone_in(folder: Path) -> Iterator[None]:
+    """Keep a second run out of a folder as long as this one lives, where the system has such locks."""
+    with (folder / "lock").open("w") as lock:
+        if fcntl is not None:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError as taken:
+                raise MediaError(
+                    f"{folder} is in use: another run is making this clip; wait for it, or choose another folder "
+                    "with --out"
+                ) from taken
+            except OSError:
+                pass  # a network folder without locks
+        yield
