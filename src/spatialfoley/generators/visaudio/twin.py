@@ -26,6 +26,7 @@ CLIP_STRIDE, PATCH_STRIDE = 4, 2
 
 PATCH_GRID = 8
 _ENCODER_GRID = 7
+_FUNCTION_WORDS = frozenset(("a", "an", "and", "of", "the", "with"))
 
 
 @dataclass(frozen=True)
@@ -129,7 +130,7 @@ def named_words(text: str, words: tuple[str, ...]) -> tuple[Tensor, list[str]]:
     for word in said:
         if word in known:
             named[known[word]] = 1.0
-    return named, [word for word in said if word not in known]
+    return named, [word for word in said if word not in known and word not in _FUNCTION_WORDS]
 
 
 def _averaged(values: Tensor, stride: int) -> Tensor:
