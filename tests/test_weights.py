@@ -55,7 +55,7 @@ def test_registry_states_every_licence() -> None:
         "visage (https://huggingface.co/jaeyeonkim99/visage): licence not stated by its authors; "
         "ask the authors before any commercial use"
     )
-    with pytest.raises(WeightsError, match="model is 'visagge'; give one of tiny-visage, visage"):
+    with pytest.raises(WeightsError, match="model is 'visagge'; give one of tiny-visage, tiny-visaudio, "):
         weights.info("visagge")
 
 
