@@ -82,7 +82,7 @@ def fulfil_flow(
         if len(pipe.steps.plan(video.duration_s).starts) == 1:
             made = MadeSound(*pipe.generate(video, asked, generating, camera))
         else:
-            maker = pipe.windows(video, asked, generating, camera)
+            maker = pipe.windows(video.walked(), asked, generating, camera)
             key = fingerprint(record, pipe.describe(), camera)
             streamed = streamed_sound(maker, out, job.name, video.duration_s, request.rate_hz, key)
             made = stack.enter_context(streamed)
