@@ -44,11 +44,13 @@ class TwinDefaults:
         steps: From noise to sound.
         guidance: Strength, 1 for none.
         solver: See `FlowSettings`.
+        level_temperature: Factor of the noise of levels, ratios and delays, see `form_noise`.
     """
 
     steps: int = 8
     guidance: float = 2.0
     solver: Solver = "euler"
+    level_temperature: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -260,6 +262,7 @@ class TwinWindows:
         self.plan, self.rate_hz, self.layout = plan, pipe.rate_hz, pipe.layout
         self._steps, self._seen, self._unwanted, self._camera = pipe.steps, seen, unwanted, camera
         self._guidance = pipe.guidance(request.guidance)
+        self._temperature = pipe.defaults.level_temperature
         self._settings = pipe.settings(request.steps, solver)
         self._seed, self._report = clip_seed(request.seed, name), report
 
@@ -268,7 +271,14 @@ class TwinWindows:
         seen = self._seen(window)
         known = None if not carry else Known(carry["latents"], carry["noise"])
         latents, noise = self._steps.latents(
-            seen, window, self._seed, self._guidance, self._settings, self._unwanted, known
+            seen,
+            window,
+            self._seed,
+            self._guidance,
+            self._settings,
+            self._unwanted,
+            known,
+            self._temperature,
         )
         self._report((window.index + 1) / len(self.plan.starts))
         sound = self._steps.sound(latents, seen, window)

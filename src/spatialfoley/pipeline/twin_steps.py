@@ -84,6 +84,7 @@ class TwinSteps:
         settings: FlowSettings,
         unwanted: Tensor | None = None,
         known: Known | None = None,
+        temperature: float = 1.0,
         on_step: Callable[[int, int], None] | None = None,
     ) -> tuple[Tensor, Tensor]:
         """Latents (1, N, L, C) of a window, and the noise they were made from.
@@ -94,7 +95,7 @@ class TwinSteps:
         lengths = network.twin.lengths(self._codec_frames(window))
         full = network.prepare(seen, lengths.latent)
         null = network.null_conditions(lengths, None if unwanted is None else unwanted[None, None])
-        noise = form_noise(network.twin.form, seed, [window.index], lengths.latent)
+        noise = form_noise(network.twin.form, seed, [window.index], lengths.latent, temperature)
         if known is not None:
             noise = torch.cat([known.noise, noise[:, :, known.frames :]], dim=2)
         velocity = unguided(branch_velocity(network, full, null), network.twin.form.relation_mask())

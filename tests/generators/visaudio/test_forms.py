@@ -86,6 +86,9 @@ def test_only_the_shape_shares_its_noise() -> None:
     assert torch.equal(noise[:, 0, :, ~mask], noise[:, 1, :, ~mask])
     assert not torch.equal(noise[:, 0, :, mask], noise[:, 1, :, mask])
     assert torch.equal(noise[1], form_noise(settings, 5, [1], 7)[0])
+    still = form_noise(settings, 5, [0, 1], 7, temperature=0.0)
+    assert torch.equal(still[..., ~mask], noise[..., ~mask])
+    assert not still[..., mask].any()
     independent = form_noise(FormSettings("published", "binaural"), 5, [0], 7)
     assert abs(torch.corrcoef(independent[0].flatten(1))[0, 1]) < 0.2
 

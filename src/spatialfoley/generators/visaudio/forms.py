@@ -176,16 +176,27 @@ def amplitudes(sound: ChannelSound) -> Tensor:
     return torch.where(sound.level_db > SILENCE_DB + 1.0, gain, 0.0)
 
 
-def form_noise(settings: FormSettings, seed: int, windows: Sequence[int], tokens: int) -> Tensor:
+def form_noise(
+    settings: FormSettings, seed: int, windows: Sequence[int], tokens: int, temperature: float = 1.0
+) -> Tensor:
     """Start of the flow (B, N, tokens, latent_dim), for each window from its own generator on the CPU.
 
     The sign-factored form shares the noise of the shape between the branches, never that of the relations.
+
+    Args:
+        settings: The form.
+        seed: Of the clip.
+        windows: Numbers of the windows.
+        tokens: Tokens of a window.
+        temperature: Factor of the noise of levels, ratios and delays, from 0. Below 1 they come nearer to what is
+            expected, and what starts starts when it is seen to.
     """
     count, mask = len(settings.branches), settings.relation_mask()
 
     def window(generator: torch.Generator) -> Tensor:
         noise = torch.randn(count, tokens, settings.latent_dim, generator=generator)
-        return share_shape_noise(noise[None], settings, mask)[0]
+        shared = share_shape_noise(noise[None], settings, mask)[0]
+        return torch.where(mask, temperature * shared, shared)
 
     return torch.stack([window(generator) for generator in clip_generators(seed, windows)])
 
