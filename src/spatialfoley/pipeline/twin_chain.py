@@ -205,6 +205,7 @@ class TwinPipeline:
             "rate_hz": self.rate_hz,
             "layout": self.layout,
             "form": self.steps.network.twin.form.form,
+            "level_temperature": self.defaults.level_temperature,
             "device": "cpu",
             "kernel": "float32",
         }
