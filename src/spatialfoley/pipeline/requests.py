@@ -11,18 +11,15 @@ from spatialfoley.pipeline.camera_file import CameraFile, read_camera_file
 from spatialfoley.pipeline.chain import Pipeline
 from spatialfoley.pipeline.clip import Camera, Report
 from spatialfoley.pipeline.field_requests import fulfil_field
-from spatialfoley.pipeline.flow_chain import FlowPipeline
 from spatialfoley.pipeline.flow_requests import flow_outputs, fulfil_flow
+from spatialfoley.pipeline.loading import AnyPipeline
 from spatialfoley.pipeline.products import (
     SUFFIXES,
     check_outputs,
     product_names,
     refuse_replacing,
 )
-from spatialfoley.pipeline.twin_chain import TwinPipeline
 from spatialfoley.spatial.direction import Direction
-
-AnyPipeline = Pipeline | FlowPipeline | TwinPipeline
 
 _RATES_HZ = (8_000, 192_000)
 _OF_THE_CAMERA = ("azimuth_deg", "elevation_deg", "camera_file")
