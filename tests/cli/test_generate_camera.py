@@ -13,6 +13,7 @@ from spatialfoley.spatial.foa import as_world, listen_from
 from spatialfoley.spatial.trajectory import CameraTrajectory
 from tests.cli.conftest import write_noise_video
 from tests.cli.test_generate import generate, names_in, sentence
+from tests.twin_folders import write_twin_folder
 
 POSES = "time_s,yaw_deg,pitch_deg,roll_deg\n0,0,0,0\n1,120,20,-10\n"
 TURNING = CameraTrajectory([0, 1], [0, 120], [0, 20], [0, -10])
@@ -46,6 +47,30 @@ def test_a_turning_camera_turns_the_field_and_not_what_it_hears(
     np.testing.assert_allclose(read_audio(turned / "street.binaural.wav").samples, ears, atol=1e-3)
     assert sidecar["camera"]["moves"]
     assert sidecar["request"]["camera_file"]["name"] == "turn.csv"
+
+
+def test_the_camera_turns_the_field_of_a_flow_too(
+    video_file: Path, camera_file: Path, tmp_path: Path
+) -> None:
+    twin = write_twin_folder(tmp_path / "twin", "parametric", "foa")
+    still, turned = tmp_path / "still", tmp_path / "turned"
+    for out, options in ((still, ()), (turned, ("--camera", camera_file))):
+        arguments = (video_file, "--model", twin, "--out", out, "--steps", 2, "--outputs", "foa")
+        assert generate(*arguments, *options) == 0
+    at_the_camera, in_the_world = (read_audio(folder / "street.foa.wav") for folder in (still, turned))
+    assert at_the_camera.peak > 1e-3
+    np.testing.assert_allclose(in_the_world.samples, as_world(at_the_camera, TURNING).samples, atol=1e-5)
+
+
+def test_a_camera_is_refused_for_sound_that_is_at_the_camera(
+    video_file: Path, camera_file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    twin = write_twin_folder(tmp_path / "twin", "parametric", "binaural")
+    assert generate(video_file, "--model", twin, "--out", tmp_path / "out", "--camera", camera_file) == 2
+    lines = capsys.readouterr().err.strip().splitlines()
+    assert re.search(r"camera_file is .*turn.csv, but .* makes binaural sound at the camera", lines[-1]), (
+        lines
+    )
 
 
 def test_a_finished_video_is_made_again_only_for_another_camera(
