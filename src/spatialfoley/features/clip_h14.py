@@ -11,7 +11,7 @@ import json
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import torch
@@ -21,7 +21,16 @@ from transformers import CLIPConfig, CLIPModel
 
 from spatialfoley.features.clip_tokens import ClipTokens
 from spatialfoley.features.open_clip_layout import ClipH14Config, convert_open_clip, is_open_clip
+from spatialfoley.features.packed_transformer import (
+    Matrix,
+    MlpActivation,
+    PackedAttention,
+    PackedMlp,
+    packing_refused,
+    release,
+)
 from spatialfoley.features.resize import check_frames, squash, standardise
+from spatialfoley.kernels.bfloat16_rows import Groups
 from spatialfoley.weights import compare_keys, load_state_dict
 
 PUBLISHED_FRAME_RATE_HZ = 8
@@ -75,6 +84,7 @@ class ClipH14Features:
         self.size_px = size_px
         self.context_length: int = model.config.text_config.max_position_embeddings
         self._vocabulary = vocabulary
+        self._packed: list[tuple[PackedAttention, PackedMlp]] = []
 
     @classmethod
     def load(
@@ -99,7 +109,10 @@ class ClipH14Features:
         state = load_state_dict(_weights_of(folder))
         config = _open_clip_config(folder) if is_open_clip(state) else _transformers_config(folder)
         state = {key: value.to(device, dtype) for key, value in state.items()}
-        return cls.from_state(state, config, folder, size_px, str(folder))
+        features = cls.from_state(state, config, folder, size_px, str(folder))
+        if dtype == torch.bfloat16:
+            features.pack()
+        return features
 
     @classmethod
     def from_state(
@@ -155,6 +168,45 @@ class ClipH14Features:
             features.append(self.encode_pixels(standardise(pixels, _MEAN, _DEVIATION)))
         return torch.cat(features)
 
+    def pack(self) -> bool:
+        """See frames in bfloat16 on this CPU from now on, if it can; the weights of those blocks are dropped.
+
+        Returns:
+            Whether it does; if not, nothing has changed.
+        """
+        vision, config = self.model.vision_model, self.model.config.vision_config
+        heads = config.num_attention_heads
+        known = config.hidden_act in get_args(MlpActivation)
+        if not known or packing_refused(vision, config.hidden_size, heads, turned=False) is not None:
+            return False
+        for layer in vision.encoder.layers:
+            own = layer.self_attn
+            query, key, value, out = (
+                Matrix.of(part) for part in (own.q_proj, own.k_proj, own.v_proj, own.out_proj)
+            )
+            attention = PackedAttention(layer.layer_norm1, query, key, value, out, heads, turned=False)
+            fc1, fc2 = Matrix.of(layer.mlp.fc1), Matrix.of(layer.mlp.fc2)
+            self._packed.append((attention, PackedMlp(layer.layer_norm2, fc1, fc2, config.hidden_act)))
+            release(layer)
+        vision.float()
+        self.model.visual_projection.float()
+        return True
+
+    def _pooled_by_packed(self, pixels: Tensor) -> Tensor:
+        """Class tokens (B, D) after the last norm; the last block goes on with them alone."""
+        vision = self.model.vision_model
+        x = vision.pre_layrnorm(vision.embeddings(pixels)).contiguous()
+        flat, (count, length) = x.flatten(0, 1), x.shape[:2]
+        groups = Groups.clips(count, length)
+        for attention, mlp in self._packed[:-1]:
+            attention(flat, [groups])
+            mlp(flat)
+        attention, mlp = self._packed[-1]
+        first = attention.of_rows(flat, Groups.clips(count, length, 1))
+        mlp(first)
+        pooled: Tensor = vision.post_layernorm(first)
+        return pooled
+
     def text(self, texts: Sequence[str]) -> Tensor:
         """Features (B, context_length, text width) of texts, float32, each token of length 1.
 
@@ -184,7 +236,7 @@ class ClipH14Features:
         vision, weights = self.model.config.vision_config, self.model.visual_projection.weight
         # The convolution would not see what exceeds whole patches; `transformers` wants it cut off.
         seen = pixels[:, :, : vision.image_size, : vision.image_size].to(weights.device, weights.dtype)
-        pooled = self.model.vision_model(seen).pooler_output
+        pooled = self._pooled_by_packed(seen) if self._packed else self.model.vision_model(seen).pooler_output
         return functional.normalize(self.model.visual_projection(pooled).float(), dim=-1)
 
     @torch.inference_mode()

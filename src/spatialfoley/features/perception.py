@@ -18,7 +18,15 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from spatialfoley.features.packed_transformer import (
+    Matrix,
+    PackedAttention,
+    PackedMlp,
+    packing_refused,
+    release,
+)
 from spatialfoley.features.resize import check_frames, squash, standardise
+from spatialfoley.kernels.bfloat16_rows import Groups
 from spatialfoley.weights import compare_keys, load_state_dict
 
 PUBLISHED_FRAME_RATE_HZ = 8
@@ -118,6 +126,7 @@ class PerceptionEncoder(nn.Module):
         super().__init__()
         c = config
         self.config = c
+        self._packed: list[tuple[PackedAttention, PackedMlp]] = []
         self.conv1 = nn.Conv2d(3, c.width, c.patch_size, stride=c.patch_size, bias=False)
         if c.use_cls_token:
             self.class_embedding = nn.Parameter(torch.zeros(c.width))
@@ -146,8 +155,32 @@ class PerceptionEncoder(nn.Module):
             x = torch.cat([self.class_embedding.expand(len(x), 1, -1), x], dim=1)
         x = self.ln_pre(x + self._positions(rows, columns))
         rotation = self._rotation(rows, columns, x.device)
+        if self._packed:
+            return self._through_packed(x.float().contiguous(), rotation)
         for block in self.transformer["resblocks"].children():
             x = block(x, rotation)
+        return x
+
+    def pack(self) -> bool:
+        """Compute in bfloat16 on this CPU from now on, if it can; the weights of the blocks are dropped.
+
+        Returns:
+            Whether it does; if not, nothing has changed.
+        """
+        if packing_refused(self, self.config.width, self.config.heads, turned=True) is not None:
+            return False
+        for block in self.transformer["resblocks"].children():
+            assert isinstance(block, _Block)
+            self._packed.append(block.packed())
+            release(block)
+        self.float()
+        return True
+
+    def _through_packed(self, x: Tensor, rotation: tuple[Tensor, Tensor]) -> Tensor:
+        flat, groups = x.flatten(0, 1), [Groups.clips(*x.shape[:2])]
+        for attention, mlp in self._packed:
+            attention(flat, groups, rotation)
+            mlp(flat)
         return x
 
     def _positions(self, rows: int, columns: int) -> Tensor:
@@ -194,6 +227,20 @@ class _Block(nn.Module):
     def forward(self, x: Tensor, rotation: tuple[Tensor, Tensor]) -> Tensor:
         x = x + self.ls_1(self._attend(self.ln_1(x), rotation))
         return x + self.ls_2(self.mlp["c_proj"](functional.gelu(self.mlp["c_fc"](self.ln_2(x)))))
+
+    def packed(self) -> tuple[PackedAttention, PackedMlp]:
+        """Both halves of the block with packed weights."""
+        weights = (part.detach().chunk(3) for part in (self.attn.in_proj_weight, self.attn.in_proj_bias))
+        query, key, value = (Matrix(*pair) for pair in zip(*weights, strict=True))
+        fc1, fc2 = (Matrix.of(self.mlp[name]) for name in ("c_fc", "c_proj"))
+        out = Matrix.of(self.attn.out_proj)
+        if isinstance(self.ls_1, _LayerScale) and isinstance(self.ls_2, _LayerScale):
+            out, fc2 = (
+                out.times(self.ls_1.gamma.detach().float()),
+                fc2.times(self.ls_2.gamma.detach().float()),
+            )
+        attention = PackedAttention(self.ln_1, query, key, value, out, self.heads, turned=True)
+        return attention, PackedMlp(self.ln_2, fc1, fc2, "gelu")
 
     def _attend(self, x: Tensor, rotation: tuple[Tensor, Tensor]) -> Tensor:
         qkv = functional.linear(x, self.attn.in_proj_weight, self.attn.in_proj_bias)
@@ -282,6 +329,8 @@ class PerceptionFeatures:
         expected = {key: tuple(value.shape) for key, value in model.state_dict().items()}
         compare_keys(expected, state, str(path))
         model.load_state_dict({key: value.to(device, dtype) for key, value in state.items()}, assign=True)
+        if dtype == torch.bfloat16:
+            model.pack()
         return cls(model, size_px, pool)
 
     @torch.inference_mode()
@@ -298,7 +347,7 @@ class PerceptionFeatures:
             ValueError: If the frames have another shape or type.
         """
         check_frames(frames)
-        weights = next(self.model.parameters())
+        weights = self.model.conv1.weight
         features = []
         for first in range(0, len(frames), _FRAMES_AT_ONCE):
             pixels = squash(frames[first : first + _FRAMES_AT_ONCE], self.size_px, mode="bilinear")

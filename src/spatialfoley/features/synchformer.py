@@ -15,7 +15,15 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from spatialfoley.features.packed_transformer import (
+    Matrix,
+    PackedAttention,
+    PackedMlp,
+    packing_refused,
+    release,
+)
 from spatialfoley.features.resize import crop_centre, standardise
+from spatialfoley.kernels.bfloat16_rows import Groups
 from spatialfoley.weights import compare_keys, load_state_dict
 
 PUBLISHED_FRAME_RATE_HZ = 25
@@ -79,6 +87,7 @@ class _MotionFormer(nn.Module):
         c = config
         cube = (c.frames_per_token, c.patch_px, c.patch_px)
         self.config = c
+        self._packed: list[tuple[PackedAttention, PackedAttention, PackedMlp]] = []
         self.cls_token = nn.Parameter(torch.zeros(1, 1, c.width))
         self.pos_embed = nn.Parameter(torch.zeros(1, 1 + c.patches, c.width))
         self.temp_embed = nn.Parameter(torch.zeros(1, c.segment_tokens, c.width))
@@ -101,8 +110,46 @@ class _MotionFormer(nn.Module):
         patches = patches.permute(0, 2, 3, 1) + self.pos_embed[:, None, 1:] + self.temp_embed[:, :, None]
         first = (self.cls_token + self.pos_embed[:, :1]).expand(len(patches), -1, -1)
         x = torch.cat([first, patches.flatten(1, 2)], dim=1)
+        if self._packed:
+            return self._through_packed(x.float().contiguous())
         for block in self.blocks:
             x = block(x)
+        return x
+
+    def pack(self) -> bool:
+        """Compute in bfloat16 on this CPU from now on, if it can; the weights of the blocks are dropped.
+
+        Returns:
+            Whether it does; if not, nothing has changed.
+        """
+        if packing_refused(self, self.config.width, self.config.heads, turned=False) is not None:
+            return False
+        for block in self.blocks:
+            assert isinstance(block, _Block)
+            self._packed.append(block.packed())
+            release(block)
+        self.float()
+        return True
+
+    def _through_packed(self, x: Tensor) -> Tensor:
+        flat, (count, length) = x.flatten(0, 1), x.shape[:2]
+        times, patches = self.config.segment_tokens, (length - 1) // self.config.segment_tokens
+        first = torch.arange(count) * length
+        place, time = torch.arange(patches), torch.arange(times) * patches
+        everything = Groups(first, 1, first, length)
+        over_time = Groups(
+            (first[:, None] + 1 + place).flatten(),
+            times,
+            step=patches,
+            extra=first.repeat_interleave(patches),
+        )
+        over_space = Groups(
+            (first[:, None] + 1 + time).flatten(), patches, extra=first.repeat_interleave(times)
+        )
+        for in_time, in_space, mlp in self._packed:
+            in_time(flat, [everything, over_time])
+            in_space(flat, [everything, over_space])
+            mlp(flat)
         return x
 
 
@@ -125,6 +172,14 @@ class _Block(nn.Module):
         self.attn = _DividedAttention(config)
         self.mlp = nn.ModuleDict({"fc1": nn.Linear(width, inner), "fc2": nn.Linear(inner, width)})
 
+    def packed(self) -> tuple[PackedAttention, PackedAttention, PackedMlp]:
+        """The parts of the block with packed weights."""
+        return (
+            self.timeattn.packed(self.norm3),
+            self.attn.packed(self.norm1),
+            PackedMlp(self.norm2, Matrix.of(self.mlp["fc1"]), Matrix.of(self.mlp["fc2"]), "gelu"),
+        )
+
     def forward(self, x: Tensor) -> Tensor:
         x = x + self.timeattn(self.norm3(x), over_time=True)
         x = x + self.attn(self.norm1(x), over_time=False)
@@ -139,6 +194,12 @@ class _DividedAttention(nn.Module):
         self.heads, self.times = config.heads, config.segment_tokens
         self.qkv = nn.Linear(config.width, 3 * config.width)
         self.proj = nn.Linear(config.width, config.width)
+
+    def packed(self, norm: nn.LayerNorm) -> PackedAttention:
+        """With packed weights and the norm before it."""
+        weights = (part.detach().chunk(3) for part in (self.qkv.weight, self.qkv.bias))
+        query, key, value = (Matrix(*pair) for pair in zip(*weights, strict=True))
+        return PackedAttention(norm, query, key, value, Matrix.of(self.proj), self.heads, turned=False)
 
     def forward(self, x: Tensor, over_time: bool) -> Tensor:
         qkv = self.qkv(x).unflatten(-1, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)  # [3, N, h, 1 + t P, d]
@@ -215,6 +276,8 @@ class SynchformerFeatures:
         expected = {key: tuple(value.shape) for key, value in model.state_dict().items()}
         compare_keys(expected, state, str(path))
         model.load_state_dict({key: value.to(device, dtype) for key, value in state.items()}, assign=True)
+        if dtype == torch.bfloat16:
+            model.vfeat_extractor.pack()
         return cls(model)
 
     @torch.inference_mode()
@@ -232,7 +295,8 @@ class SynchformerFeatures:
             ValueError: If the frames have another shape or type, or are fewer than one segment.
         """
         starts = segment_starts(len(frames), self.model.config.segment_frames)
-        weights = next(self.model.parameters())
+        weights = self.model.vfeat_extractor.patch_embed_3d.proj.weight
+        assert isinstance(weights, Tensor)
         pixels = crop_centre(frames, self.size_px)
         features = []
         for first in range(0, len(starts), self.segments_at_once):

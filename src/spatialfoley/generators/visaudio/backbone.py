@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import torch
@@ -29,6 +30,9 @@ from spatialfoley.generators.visaudio.config import MMAudioConfig, SequenceLengt
 
 class FlowTrunk(nn.Module):
     """Projections of all inputs, null conditions and joint blocks."""
+
+    packed: Callable[[Tensor, Tensor, FlowConditions], Tensor] | None = None
+    """What computes the velocities instead of the blocks, see `packed_flow.pack_network`."""
 
     def __init__(self, config: MMAudioConfig) -> None:
         super().__init__()
@@ -111,6 +115,12 @@ class FlowTrunk(nn.Module):
         self._check_text("negative_text", negative_text)
         tokens, pooled = self._text_conditions(negative_text.to(self.empty_string_feat))
         return replace(null.expand(len(tokens)), text_tokens=tokens, text_pooled=pooled)
+
+    @property
+    def arithmetic(self) -> str:
+        """What products are computed in."""
+        dtype = str(self.clip_cond_proj.weight.dtype).removeprefix("torch.")
+        return dtype if self.packed is None else "bfloat16"
 
     @property
     def channels(self) -> int:
@@ -254,6 +264,8 @@ class MMAudioNetwork(FlowTrunk):
             ValueError: If the shapes do not belong together.
         """
         check_state(x, t, conditions, self.sizes.latent_dim)
+        if self.packed is not None:
+            return self.packed(x, t, conditions)
         dtype = conditions.clip_tokens.dtype
         global_condition = self.global_condition(conditions, t)
         frame_condition = global_condition + conditions.sync_frames

@@ -103,6 +103,8 @@ class VisaudioNetwork(FlowTrunk):
             ValueError: If the shapes do not belong together.
         """
         self._check_state(x, t, conditions)
+        if self.packed is not None:
+            return self.packed(x, t, conditions)
         global_condition = self.global_condition(conditions, t)
         latents = self.joint_states(x, conditions, global_condition)
         rotation, _ = self.rotations(x.shape[2], 1, x.device)

@@ -214,6 +214,26 @@ class PackedFlow:
         return updated, clip, text
 
 
+def pack_network(network: FlowTrunk) -> bool:
+    """Let a network compute its velocities by `PackedFlow` from now on, if this machine and its sizes allow it.
+
+    The weights of its blocks are dropped, so that it cannot be saved or trained any more. What is left becomes
+    float32, except the layers over patches, which are run once per clip.
+
+    Returns:
+        Whether it is packed; if not, it is unchanged.
+    """
+    if packing_refused(network) is not None:
+        return False
+    network.packed = PackedFlow(network, release=True)
+    network.float()
+    spacetime = getattr(network, "spacetime", None)
+    if spacetime is not None:
+        spacetime.bfloat16()
+        spacetime.unions.float()
+    return True
+
+
 def packing_refused(network: FlowTrunk) -> str | None:
     """Why a network cannot be packed, or None if it can."""
     if network.clip_cond_proj.weight.device.type != "cpu":
