@@ -3,8 +3,8 @@
     python benchmarks/flow_ablation_train.py --seeds 0 1 2
     python benchmarks/flow_ablation.py ...            (scores them)
 
-Every run is `recipes/flow_ablation.yaml` with another form, layout, spacetime module and seed; heads of the parametric
-form are trained beside the flow of one channel that the row "mono" has too.
+Every run is `recipes/flow_ablation.yaml` with another form, layout, spacetime module and seed; heads of the
+parametric form are trained beside the flow of one channel that the row "mono" has too.
 """
 
 import os
@@ -22,7 +22,6 @@ from spatialfoley.training.tasks import make_task
 
 RECIPES = Path(__file__).parents[1] / "recipes"
 FLOWS = {
-    # label: (form, layout, spacetime)
     "mono": ("parametric", "mono", False),
     "sign-factored-ears": ("sign-factored", "binaural", True),
     "dual-only-ears": ("sign-factored", "binaural", False),
@@ -30,6 +29,8 @@ FLOWS = {
     "sign-factored-field": ("sign-factored", "foa", True),
     "published-field": ("published", "foa", True),
 }
+"""Form, layout and whether there is a spacetime module, by label."""
+
 HEADS = {"ears": "tiny_visaudio_ears.yaml", "field": "tiny_visaudio_field.yaml"}
 LABELS = ["mono", *HEADS, *(label for label in FLOWS if label != "mono")]
 """In the order in which they are trained: heads read the settings of the flow of one channel."""
