@@ -6,6 +6,8 @@ sound, whatever made it; it cannot place two sounds that share a band at one mom
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import numpy.typing as npt
 
@@ -32,7 +34,7 @@ def band_weights(hop: int, rate_hz: float) -> npt.NDArray[np.float64]:
         for edge in BAND_EDGES_HZ
     ]
     steps = [np.ones_like(octaves), *above, np.zeros_like(octaves)]
-    return np.stack([lower - upper for lower, upper in zip(steps[:-1], steps[1:], strict=True)])
+    return np.stack([lower - upper for lower, upper in pairwise(steps)])
 
 
 def field_ratios(foa: FloatArray, rate_hz: int) -> npt.NDArray[np.float32]:
