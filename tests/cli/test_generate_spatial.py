@@ -46,8 +46,8 @@ def test_a_head_is_imported_and_makes_a_field(
     sidecar = json.loads((straight / "street.json").read_text())
     assert sidecar["model"]["layout"] == "foa"
     assert sidecar["text"]["wanted"] == "dog"
-    options = (*options, "--azimuth-deg", 90, "--outputs", "foa")
-    assert command("generate", video_file, "--model", trained, *options, "--out", turned) == 0
+    left_of = ("--azimuth-deg", 90, "--outputs", "foa")
+    assert command("generate", video_file, "--model", trained, *options, *left_of, "--out", turned) == 0
     ahead, left = (read_audio(folder / "street.foa.wav") for folder in (straight, turned))
     assert ahead.samples.shape == (4, 16000)
     assert np.allclose(rotate(ahead, yaw_deg=90.0).samples, left.samples, atol=1e-5)
