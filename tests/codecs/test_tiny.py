@@ -98,3 +98,25 @@ def test_steady_ratios_outvote_a_stray_frame_and_do_not_hear_silence() -> None:
     assert torch.allclose(steady[0, 0, :5], torch.full((5,), 0.5))
     assert steady[0, 0, 7] == pytest.approx(0.2)
     assert torch.equal(tiny.steady_ratios(ratios, sounding, 1), ratios)
+
+
+def test_continuous_latents_are_odd_and_come_back_without_the_quantiser(codec: tiny.TinyCodec) -> None:
+    sound = torch.randn(2, 3200, generator=torch.Generator().manual_seed(0)) * 0.1
+    latents, gains = codec.channel_latents(sound)
+    mirrored, same_gains = codec.channel_latents(-sound)
+    assert torch.allclose(mirrored, -latents, atol=1e-5)
+    assert torch.allclose(gains, same_gains)
+    made = codec.channel_sound(latents[None], gains[None])
+    assert made.shape == (1, 2, 3200)
+    assert torch.allclose(codec.channel_sound(latents[None], -gains[None]), -made)
+
+
+def test_even_levels_give_every_frame_its_gain(codec: tiny.TinyCodec) -> None:
+    generator = torch.Generator().manual_seed(0)
+    latents = torch.randn(1, 1, 40, codec.config.latent_dim, generator=generator)
+    gains = torch.linspace(0.01, 0.2, 40)[None, None]
+    spread = []
+    for evenness in (0.0, 1.0):
+        frames = codec.mdct(codec.channel_sound(latents, gains, evenness))[:, :, 1:]
+        spread.append((frames.square().mean(-1).sqrt() / gains)[..., 2:-2].std().item())
+    assert spread[1] < 0.2 * spread[0]

@@ -156,10 +156,15 @@ class TinyCodec(nn.Module):
         ), gains
 
     @torch.inference_mode()
-    def channel_sound(self, latents: Tensor, gains: Tensor) -> Tensor:
-        """Channels [..., S hop] of latents [..., S, latent_dim] and gains [..., S], which may be negative."""
+    def channel_sound(self, latents: Tensor, gains: Tensor, evenness: float = 0.0) -> Tensor:
+        """Channels [..., S hop] of latents [..., S, latent_dim] and gains [..., S], which may be negative.
+
+        Gains are of three frames. How their energy is shared among the three is in the latents of a recording, and
+        by chance in drawn ones: `evenness` 1 gives every frame its gain, 0 believes the latents.
+        """
         shapes = self.shapes(latents.flatten(0, -3)).reshape(*latents.shape[:-1], -1)
-        shapes = shapes / frame_gains(shapes).clamp_min(0.05)[..., None]
+        three, own = frame_gains(shapes), shapes.square().mean(dim=-1).sqrt()
+        shapes = shapes / (three ** (1 - evenness) * own**evenness).clamp_min(0.05)[..., None]
         return self.mdct.inverse(functional.pad(shapes * gains[..., None], (0, 0, 1, 0)))
 
     def reconstruct(self, samples: Tensor) -> tuple[Tensor, Tensor]:

@@ -206,6 +206,7 @@ class TwinPipeline:
             "layout": self.layout,
             "form": self.steps.network.twin.form.form,
             "level_temperature": self.defaults.level_temperature,
+            "evenness": self.steps.evenness,
             "device": "cpu",
             "kernel": "float32",
         }

@@ -93,13 +93,15 @@ def load_twin(folder: Path, head: Path | None = None, prior: Path | None = None)
     memory = weights.home() / "hashes.json"
     hashes = {part: weights.sha256_of(folders[part] / f"{part}.safetensors", memory) for part in used}
     description = {"model": manifest.name, "licence": manifest.licence, "weights_sha256": hashes}
+    sampling = dict(manifest.sampling)
+    evenness = float(sampling.pop("evenness", 0.0))
     try:
-        defaults = TwinDefaults(**manifest.sampling)
+        defaults = TwinDefaults(**sampling)
     except TypeError as problem:
         raise ValueError(
             f"{MANIFEST_FILE} of {manifest.name} has impossible sampling: {problem}"
         ) from problem
-    return TwinPipeline(TwinSteps(network, known, spatial, features, codec), defaults, description)
+    return TwinPipeline(TwinSteps(network, known, spatial, features, codec, evenness), defaults, description)
 
 
 def _read_manifest(folder: Path) -> TwinManifest:

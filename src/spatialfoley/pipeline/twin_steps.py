@@ -42,6 +42,7 @@ class TwinSteps:
         head: where the sound is, for the parametric form; None for the other forms.
         features: frames to what is seen.
         codec: latents to sound.
+        evenness: of the level from frame to frame, see `TinyCodec.channel_sound`.
     """
 
     network: TwinNetwork
@@ -49,6 +50,7 @@ class TwinSteps:
     head: SpatialHead | None
     features: TinyFeatures
     codec: TinyCodec
+    evenness: float = 0.0
 
     def plan(self, duration_s: float) -> WindowPlan:
         """The windows of a clip: whole tokens, as many as the network was trained on."""
@@ -108,7 +110,8 @@ class TwinSteps:
         frames, rate_hz = self._codec_frames(window), self.codec.rate_hz
         channels = unpack(latents, form, frames)
         channels = replace(channels, shape=colour(channels.shape, self.prior(seen, frames)))
-        made = self.codec.channel_sound(channels.shape, amplitudes(channels))[0, :, : window.length].numpy()
+        decoded = self.codec.channel_sound(channels.shape, amplitudes(channels), self.evenness)
+        made = decoded[0, :, : window.length].numpy()
         # The codec's first frame is centred one hop after the start.
         if self.head is not None:
             where = self.head.read(self.head(pack(channels, form)[:, 0], seen)[:, :frames])
