@@ -61,10 +61,10 @@ def write_mmaudio_folder(folder: Path, name: str = "mmaudio_tiny_16k.pth") -> Pa
     return folder
 
 
-def write_visaudio_folder(folder: Path) -> Path:
+def write_visaudio_folder(folder: Path, backbone: MMAudioConfig = BACKBONE) -> Path:
     """A ViSAudio folder with its parts, PE-Spatial as safetensors."""
     write_parts(folder)
-    network = VisaudioNetwork(VisaudioConfig(backbone=BACKBONE, pe_dim=PATCHES.width, pe_grid=8))
+    network = VisaudioNetwork(VisaudioConfig(backbone=backbone, pe_dim=PATCHES.width, pe_grid=8))
     randomise(network)
     save_visaudio(network, folder)
     state = test_perception.random_network(PATCHES).state_dict()

@@ -1,4 +1,5 @@
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -6,7 +7,9 @@ import pytest
 import torch
 
 from spatialfoley.generators.guidance import Guidance
+from spatialfoley.generators.visaudio.backbone import MMAudioNetwork
 from spatialfoley.generators.visaudio.config import MMAudioConfig
+from spatialfoley.generators.visaudio.packed_flow import packing_refused
 from spatialfoley.generators.visaudio.sampler import FlowSettings
 from spatialfoley.media.audio import read_audio
 from spatialfoley.media.video import Video
@@ -15,7 +18,7 @@ from spatialfoley.pipeline.flow_clip import FlowLatents, FlowRequest
 from spatialfoley.pipeline.flow_frames import chosen_times_s, resized_frames
 from spatialfoley.pipeline.stream import stream_sound
 from spatialfoley.pipeline.windows import plan_windows
-from tests.flow_folders import write_mmaudio_folder, write_visaudio_folder
+from tests.flow_folders import BACKBONE, write_mmaudio_folder, write_visaudio_folder
 
 SETTINGS = FlowSettings(steps=2)
 
@@ -188,6 +191,22 @@ def test_16_bit_networks_make_nearly_the_same_latents(tmp_path: Path, mono: Flow
     video = noise_video(0.7)
     exact, near = (pipe.sample(pipe.encode(video), settings=SETTINGS).latents[0] for pipe in (mono, fast))
     assert near.dtype == torch.float32
+    assert (near - exact).norm() < 0.1 * exact.norm()
+
+
+def test_networks_that_fit_the_cpu_follow_the_flow_packed(tmp_path: Path, home: Path) -> None:
+    wide = replace(BACKBONE, hidden_dim=64)
+    if reason := packing_refused(MMAudioNetwork(wide)):
+        pytest.skip(reason)
+    folder = write_visaudio_folder(tmp_path / "v", wide)
+    plain, packed = (load_pipeline(folder, dtype=dtype) for dtype in ("auto", "bfloat16"))
+    assert isinstance(plain, FlowPipeline)
+    assert isinstance(packed, FlowPipeline)
+    assert plain.network.packed is None
+    assert packed.network.packed is not None
+    assert packed.describe()["kernel"] == "bfloat16"
+    video = noise_video(0.7)
+    exact, near = (pipe.sample(pipe.encode(video), settings=SETTINGS).latents[0] for pipe in (plain, packed))
     assert (near - exact).norm() < 0.1 * exact.norm()
 
 

@@ -248,12 +248,11 @@ class FlowPipeline:
 
     def describe(self) -> dict[str, Any]:
         """What the sidecar says of the model: name, licence, weights, rate, channels, device and arithmetic."""
-        weight = self.network.clip_cond_proj.weight
         return {
             **self._description,
             "rate_hz": self.rate_hz,
             "layout": self.layout,
             "inference": asdict(self.inference),
             "device": str(self.device),
-            "kernel": str(weight.dtype).removeprefix("torch."),
+            "kernel": self.network.arithmetic,
         }

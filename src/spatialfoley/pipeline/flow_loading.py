@@ -27,6 +27,7 @@ from spatialfoley.generators.visaudio.head_folder import (
 )
 from spatialfoley.generators.visaudio.inference import INFERENCE_FILE, read_inference
 from spatialfoley.generators.visaudio.model import VisaudioNetwork
+from spatialfoley.generators.visaudio.packed_flow import pack_network
 from spatialfoley.pipeline.flow_chain import FlowPipeline
 from spatialfoley.pipeline.flow_clip import FlowEncoders
 from spatialfoley.pipeline.flow_folder import (
@@ -78,6 +79,8 @@ def load_flow_pipeline(model: FlowModel, device: torch.device, dtype: str = "aut
         network = load_visaudio(model.generator, device, exact)
     else:
         network = load_mmaudio(model.generator, None, device, exact)
+    if exact == torch.bfloat16:
+        pack_network(network)
     head = None if model.head is None else load_head(model.head, device)
     grid = None if head is None else head.config.pe_grid
     parts = load_flow_parts(model, network.config, device, exact, grid)

@@ -13,6 +13,7 @@ from spatialfoley.generators.visaudio.blocks import FrameConv1d, GatedFeedForwar
 from spatialfoley.generators.visaudio.config import VisaudioConfig
 
 _HALVINGS = 2
+_SHARED = "shared"
 
 
 class PatchProjection(nn.Module):
@@ -33,11 +34,19 @@ class PatchProjection(nn.Module):
             nn.Linear(dim if self.average else tokens * dim, dim), nn.SiLU(), nn.Linear(dim, dim)
         )
 
-    def forward(self, patches: Tensor) -> Tensor:
-        """(frames, grid, grid, pe_dim) -> (frames, dim)."""
-        grid = patches.shape[1]
-        tokens = functional.silu(self.channel_conv(patches.flatten(1, 2)))
-        plane = tokens.transpose(1, 2).unflatten(2, (grid, grid))
+    def enter(self, patches: Tensor) -> Tensor:
+        """The first convolution of patches without their position: (frames, grid, grid, pe_dim) -> (.., dim).
+
+        It is linear, so that branches that share it share its result, and each adds that of its position.
+        """
+        entered: Tensor = self.channel_conv(patches.flatten(1, 2))
+        return entered.unflatten(1, patches.shape[1:3])
+
+    def forward(self, entered: Tensor, position: Tensor) -> Tensor:
+        """What `enter` made (frames, grid, grid, dim), position (1, grid, grid, pe_dim) -> (frames, dim)."""
+        weight, padding = self.channel_conv.weight, self.channel_conv.padding
+        placed = functional.conv1d(position.flatten(1, 2).transpose(1, 2), weight, None, padding=padding)
+        plane = functional.silu(entered.permute(0, 3, 1, 2) + placed.unflatten(2, entered.shape[1:3]))
         for halve in self.downsample:
             plane = functional.silu(halve(plane))
         mixed = self.ffn(plane.flatten(2).transpose(1, 2))
@@ -60,7 +69,7 @@ class SpacetimeModule(nn.Module):
         )
         own = config.pe_projection == "per_branch"
         self.projections = nn.ModuleDict(
-            {name: PatchProjection(config) for name in (config.branches if own else ("shared",))}
+            {name: PatchProjection(config) for name in (config.branches if own else (_SHARED,))}
         )
         self.unions = nn.ModuleDict({name: nn.Linear(2 * dim, dim) for name in config.branches})
         learned = config.null_spatial == "learned"
@@ -102,16 +111,13 @@ class SpacetimeModule(nn.Module):
             patches = _pooled(patches, self.config.pe_pool)
         if dropped is not None:
             patches = torch.where(dropped[:, None, None, None, None], self._null_patch(), patches)
-        return torch.stack(
-            [self._of_branch(name, patches, latent_frames) for name in self.config.branches], dim=1
-        )
+        return self._of_branches(patches, latent_frames)
 
     def null_frame_aligned(self, latent_frames: int) -> Tensor:
         """Algorithm 1 for no video (1, N, L, dim): all frames are equal, so one is computed and repeated."""
         grid = self.config.pe_grid
         empty = self._null_patch().expand(1, 1, grid, grid, -1)
-        each = [self._of_branch(name, empty, 1) for name in self.config.branches]
-        return torch.stack(each, dim=1).expand(-1, -1, latent_frames, -1)
+        return self._of_branches(empty, 1).expand(-1, -1, latent_frames, -1)
 
     def unite(self, branch: str, condition: Tensor, spatial: Tensor) -> Tensor:
         """Eq. 10: frame condition and spatial features of a channel, both (B, L, dim) -> (B, L, dim)."""
@@ -125,13 +131,20 @@ class SpacetimeModule(nn.Module):
         position = self.positions[self.config.branches[0]]
         return torch.zeros(1, self.config.pe_dim, dtype=position.dtype, device=position.device)
 
-    def _of_branch(self, branch: str, patches: Tensor, latent_frames: int) -> Tensor:
-        """(B, T, grid, grid, pe_dim) -> (B, L, dim)."""
-        projection = self.projections[branch if branch in self.projections else "shared"]
-        placed = patches + self.positions[branch]
-        vectors = projection(placed.flatten(0, 1)).unflatten(0, placed.shape[:2])
-        aligned = functional.interpolate(vectors.transpose(1, 2), size=latent_frames, mode="linear")
-        return aligned.transpose(1, 2)
+    def _of_branches(self, patches: Tensor, latent_frames: int) -> Tensor:
+        """(B, T, grid, grid, pe_dim) -> (B, N, L, dim)."""
+        entered: dict[str, Tensor] = {}
+        made = []
+        for branch in self.config.branches:
+            name = branch if branch in self.projections else _SHARED
+            projection = self.projections[name]
+            assert isinstance(projection, PatchProjection)
+            if name not in entered:
+                entered[name] = projection.enter(patches.flatten(0, 1))
+            vectors = projection(entered[name], self.positions[branch][0]).unflatten(0, patches.shape[:2])
+            aligned = functional.interpolate(vectors.transpose(1, 2), size=latent_frames, mode="linear")
+            made.append(aligned.transpose(1, 2))
+        return torch.stack(made, dim=1)
 
 
 def _pooled(patches: Tensor, side: int) -> Tensor:
