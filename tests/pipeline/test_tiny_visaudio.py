@@ -58,3 +58,16 @@ def test_the_nearer_ear_is_louder_and_first(clips: list[tuple[Scene, Video]]) ->
         side = np.sign(_lateral(scene))
         assert interaural_levels_db(ears, 16000, None)[0] * side > 0
         assert interaural_delays_s(ears, 16000, None)[0] * side > 0
+
+
+def test_a_word_gives_what_is_off_screen_its_spectrum() -> None:
+    pipe = load_pipeline("tiny-visaudio-foa")
+    scene = world.make_scene(world.held_out_seed(0, 3), "off_screen")
+    pictures = world.render_view(scene, frame_times_s(scene.duration_s, 20), size_px=56)
+    video = Video.from_frames(pictures, 20)
+
+    def high_share(text: str) -> float:
+        spectrum = np.abs(np.fft.rfft(pipe(video, text=text, seed=0).samples[0])) ** 2
+        return float(spectrum[len(spectrum) // 4 :].sum() / spectrum.sum())  # above 2 kHz
+
+    assert high_share("bird") > high_share("rotor") + 0.5

@@ -25,8 +25,7 @@ class PriorObjective:
     """What is left out of the conditions."""
 
     drop_text: float = 0.5
-    drop_video: float = 0.3
-    """Clips of which nothing is seen: words are learned from these, elsewhere the picture says it all."""
+    """Clips without words: there the picture tells the spectrum."""
 
 
 class TwinPriorTask:
@@ -54,8 +53,6 @@ class TwinPriorTask:
         """Features, shapes [B, 1, S, D] of the sound without direction, and which frames are heard [B, 1, S]."""
         taken = draw_clips(self.clips, self.batch_size, self.mirror_probability, generator)
         features = seen_and_said(taken, self.objective.drop_text, generator)
-        seen = torch.rand(self.batch_size, 1, 1, generator=generator) >= self.objective.drop_video
-        features = dataclasses.replace(features, sync=features.sync * seen)
         sound = channel_sound(taken, self.form)
         return features, sound.shape, sound.level_db > _HEARD_DB
 

@@ -70,3 +70,13 @@ def test_impossible_sizes_are_refused() -> None:
         SpectralPriorConfig(kernel=4)
     with pytest.raises(ValueError, match="unknown settings width; known are depth"):
         SpectralPriorConfig.from_dict({"width": 3})
+
+
+def test_words_replace_the_picture() -> None:
+    prior = SpectralPrior(SIZES)
+    one, other = _features(torch.tensor([[1.0, 0]])), _features(torch.tensor([[1.0, 0]]))
+    other.sync.add_(torch.randn(1, 10, 6, generator=torch.Generator().manual_seed(0)))
+    assert torch.equal(prior(one, 25), prior(other, 25))
+    one.text.zero_()
+    other.text.zero_()
+    assert not torch.equal(prior(one, 25), prior(other, 25))

@@ -87,10 +87,15 @@ class SpectralPrior(nn.Module):
         nn.init.zeros_(self.factor.bias)
 
     def forward(self, features: ClipFeatures, codec_frames: int) -> Tensor:
-        """Lower triangular factors L (B, S, D, D) of the covariance L L^T of every frame."""
+        """Lower triangular factors L (B, S, D, D) of the covariance L L^T of every frame.
+
+        Where words are given the spectrum is theirs: the picture, which mostly says as much, is left out, or its
+        silence about what is off screen would outvote them.
+        """
         weight = self.factor.weight
+        unsaid = ~features.text.bool().flatten(1).any(dim=1)
         x = (
-            self.frames(features.sync.to(weight.dtype))
+            self.frames(features.sync.to(weight.dtype) * unsaid[:, None, None])
             + self.words(features.text.to(weight.dtype).mean(1))[:, None]
         )
         for norm, layer in zip(self.norms, self.layers, strict=True):
