@@ -98,6 +98,10 @@ def test_words_that_are_not_known_change_nothing_and_say_so(tmp_path: Path) -> N
         assert np.array_equal(pipe(_video(0.5), text="a violin").samples, plain.samples)
     assert not np.array_equal(pipe(_video(0.5), text="bell").samples, plain.samples)
     assert not np.array_equal(pipe(_video(0.5), negative_text="bell").samples, plain.samples)
+    with pytest.warns(
+        UserWarning, match="negative_text acts through guidance, which is off; give guidance 2"
+    ):
+        pipe(_video(0.5), negative_text="bell", guidance=1.0)
 
 
 def test_another_rate_is_the_same_sound_at_that_rate(tmp_path: Path) -> None:

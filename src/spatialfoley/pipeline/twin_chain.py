@@ -149,6 +149,11 @@ class TwinPipeline:
         """The clip as something that is made window by window, for ``stream.stream_sound``."""
         plan = self.steps.plan(video.duration_s)
         wanted, unwanted = self._words(request.text), self._words(request.negative_text)
+        if unwanted is not None and len(self.guidance(request.guidance).branches) == 1:
+            warn(
+                "negative_text acts through guidance, which is off; give guidance 2, for example",
+                stacklevel=2,
+            )
 
         def seen(window: Window) -> ClipFeatures:
             return self.steps.seen(video, window, wanted, request.panorama)
