@@ -33,7 +33,9 @@ def write_array_folder(
     folder.mkdir(parents=True, exist_ok=True)
     with ExitStack() as stack:
         # Files are put in their places in the reverse of the order in which they were opened here.
-        paths = {name: stack.enter_context(atomic_path(folder / f"{name}.npy")) for name in reversed(list(types))}
+        paths = {
+            name: stack.enter_context(atomic_path(folder / f"{name}.npy")) for name in reversed(list(types))
+        }
         maps: dict[str, np.memmap] = {}
         written = 0
         for clip in clips:
