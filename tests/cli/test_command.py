@@ -73,7 +73,10 @@ def test_models_are_listed_described_and_imported(
     assert run(["models", "info", "visage"]) == 0
     assert "SHA-256" in capsys.readouterr().out
     assert run(["models", "info", "visag"]) == 2
-    assert "model is 'visag'; give one of tiny-visage, visage" in capsys.readouterr().err
+    assert (
+        "model is 'visag'; give one of tiny-visage, tiny-visaudio, tiny-visaudio-foa, visage"
+        in capsys.readouterr().err
+    )
 
 
 def test_a_wrong_copy_is_not_imported(
