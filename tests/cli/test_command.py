@@ -72,6 +72,8 @@ def test_models_are_listed_described_and_imported(
     assert "licence not stated by its authors" in capsys.readouterr().out
     assert run(["models", "info", "visage"]) == 0
     assert "SHA-256" in capsys.readouterr().out
+    assert run(["models", "info", "tiny-visaudio"]) == 0
+    assert "SHA-256 of head.safetensors" in capsys.readouterr().out
     assert run(["models", "info", "visag"]) == 2
     assert (
         "model is 'visag'; give one of tiny-visage, tiny-visaudio, tiny-visaudio-foa, visage"

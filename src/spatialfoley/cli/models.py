@@ -64,7 +64,12 @@ def describe(name: NAME) -> None:
     screen.print(f"folder: {folder}")
     if model.place == "family":
         return
-    screen.print(f"SHA-256 of the weights: {weights.sha256_of(folder, weights.home() / 'hashes.json')}")
+    memory = weights.home() / "hashes.json"
+    if model.family != "twin":
+        screen.print(f"SHA-256 of the weights: {weights.sha256_of(folder, memory)}")
+        return
+    for file in sorted(folder.glob("*.safetensors")):
+        screen.print(f"SHA-256 of {file.name}: {weights.sha256_of(file, memory)}")
 
 
 @app.command("fetch")
