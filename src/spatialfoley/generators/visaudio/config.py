@@ -168,7 +168,7 @@ class MMAudioConfig:
         Raises:
             ValueError: If a name is unknown or a value impossible.
         """
-        _check_names(cls, values)
+        check_names(cls, values)
         return cls(**values)
 
     def to_dict(self) -> dict[str, Any]:
@@ -269,7 +269,7 @@ class VisaudioConfig:
         Raises:
             ValueError: If a name is unknown or a value impossible.
         """
-        _check_names(cls, values)
+        check_names(cls, values)
         chosen = dict(values)
         backbone = chosen.get("backbone", {})
         if isinstance(backbone, str):
@@ -285,7 +285,12 @@ class VisaudioConfig:
         return {**asdict(self), "branches": list(self.branches)}
 
 
-def _check_names(cls: type[MMAudioConfig] | type[VisaudioConfig], values: Mapping[str, Any]) -> None:
+def check_names(cls: type, values: Mapping[str, Any]) -> None:
+    """Refuse settings that a dataclass does not have.
+
+    Raises:
+        ValueError: If there is one.
+    """
     known = {entry.name for entry in fields(cls)}
     unknown = sorted(set(values) - known)
     if unknown:

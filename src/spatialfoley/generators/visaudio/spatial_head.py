@@ -8,7 +8,7 @@ and their delay. They are learned as expected values, so what cannot be seen com
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from typing import Any, Literal, get_args
 
 import torch
@@ -17,6 +17,7 @@ from torch.nn import functional
 
 from spatialfoley.generators.visaudio.blocks import FrameConv1d, GatedFeedForward
 from spatialfoley.generators.visaudio.conditions import ClipFeatures
+from spatialfoley.generators.visaudio.config import check_names
 
 HeadLayout = Literal["binaural", "foa"]
 
@@ -82,10 +83,7 @@ class SpatialHeadConfig:
         Raises:
             ValueError: If a name is unknown or a value impossible.
         """
-        known = {entry.name for entry in fields(cls)}
-        unknown = sorted(set(values) - known)
-        if unknown:
-            raise ValueError(f"unknown settings {', '.join(unknown)}; known are {', '.join(sorted(known))}")
+        check_names(cls, values)
         return cls(**values)
 
 

@@ -19,6 +19,7 @@ from torch.nn import functional
 
 from spatialfoley.generators.visaudio.blocks import FrameConv1d, GatedFeedForward
 from spatialfoley.generators.visaudio.conditions import ClipFeatures
+from spatialfoley.generators.visaudio.config import check_names
 
 _LEAST_SPREAD = 0.03
 
@@ -62,10 +63,7 @@ class SpectralPriorConfig:
         Raises:
             ValueError: If a name is unknown or a value impossible.
         """
-        known = {entry.name for entry in fields(cls)}
-        unknown = sorted(set(values) - known)
-        if unknown:
-            raise ValueError(f"unknown settings {', '.join(unknown)}; known are {', '.join(sorted(known))}")
+        check_names(cls, values)
         return cls(**values)
 
 
