@@ -7,9 +7,7 @@ unmirrored: the mirror image of a clip swaps the ears and turns the sign of Y, w
 from __future__ import annotations
 
 import dataclasses
-import multiprocessing
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import ExitStack
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +16,8 @@ import torch
 from spatialfoley.codecs.tiny import TinyCodec, frame_gains, signed_ratios
 from spatialfoley.conventions import Y
 from spatialfoley.dataset.array_folder import open_array_folder, write_array_folder
-from spatialfoley.dataset.world_cache import WorldCache
+from spatialfoley.dataset.shard_encoding import encoded_clips
+from spatialfoley.dataset.world_cache import WorldCache, render_world_cache
 from spatialfoley.dataset.world_tokens import WorldTokensSettings, world_clip_tensors
 from spatialfoley.spatial.binaural import render_binaural
 from spatialfoley.spatial.interaural import shift_ears
@@ -92,28 +91,10 @@ def world_latents(
     tokens = Path(settings.tokens)
     world_clip_tensors(settings.world, tokens)
     if not (folder / "classes.npy").is_file():
-        cache = WorldCache(Path(settings.world.cache.folder))
-        write_array_folder(folder, _encoded_clips(settings.world, cache, progress), len(cache), TYPES)
+        cache = render_world_cache(settings.world.cache)
+        clips = encoded_clips(_encode_shard, settings.world, cache, settings.world.cache.workers, progress)
+        write_array_folder(folder, clips, len(cache), TYPES)
     return WorldLatents(folder, tokens)
-
-
-def _encoded_clips(
-    settings: WorldTokensSettings, cache: WorldCache, progress: Callable[[int, int], None] | None
-) -> Iterator[dict[str, np.ndarray]]:
-    jobs = [(settings, shard) for shard in range(len(cache.shards))]
-    with ExitStack() as stack:
-        shards: Iterable[list[dict[str, np.ndarray]]] = map(_encode_shard, jobs)
-        if settings.cache.workers > 1:
-            pool = multiprocessing.get_context("spawn").Pool(
-                settings.cache.workers, initializer=torch.set_num_threads, initargs=(1,)
-            )
-            shards = stack.enter_context(pool).imap(_encode_shard, jobs)
-        done = 0
-        for clips in shards:
-            yield from clips
-            done += len(clips)
-            if progress is not None:
-                progress(done, len(cache))
 
 
 def _encode_shard(job: tuple[WorldTokensSettings, int]) -> list[dict[str, np.ndarray]]:

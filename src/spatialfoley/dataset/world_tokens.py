@@ -6,9 +6,7 @@ Mirroring is exact: the picture flips left to right and Y's ratio tokens change 
 from __future__ import annotations
 
 import dataclasses
-import multiprocessing
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import ExitStack
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +14,7 @@ import torch
 
 from spatialfoley.codecs.tiny import TinyCodec, mirror_left_right
 from spatialfoley.dataset.clip_tensors import ClipArrays, ClipTensors, write_clip_tensors
+from spatialfoley.dataset.shard_encoding import encoded_clips
 from spatialfoley.dataset.world_cache import WorldCache, WorldCacheSettings, render_world_cache
 from spatialfoley.features.tiny import TinyFeatures
 
@@ -40,29 +39,9 @@ def world_clip_tensors(
     """Open the clip tensors in `folder`, making them from the world first when they are not there."""
     if not (folder / "direction.npy").is_file():
         cache = render_world_cache(settings.cache)
-        write_clip_tensors(folder, _encoded_clips(settings, cache, progress), len(cache))
+        clips = encoded_clips(_encode_shard, settings, cache, settings.cache.workers, progress)
+        write_clip_tensors(folder, clips, len(cache))
     return ClipTensors(folder)
-
-
-def _encoded_clips(
-    settings: WorldTokensSettings, cache: WorldCache, progress: Callable[[int, int], None] | None
-) -> Iterator[ClipArrays]:
-    """All clips of the cache in order, by one process or several."""
-    jobs = [(settings, shard) for shard in range(len(cache.shards))]
-    with ExitStack() as stack:
-        shards: Iterable[list[ClipArrays]] = map(_encode_shard, jobs)
-        if settings.cache.workers > 1:
-            # One thread each: torch would otherwise take every core once per worker.
-            pool = multiprocessing.get_context("spawn").Pool(
-                settings.cache.workers, initializer=torch.set_num_threads, initargs=(1,)
-            )
-            shards = stack.enter_context(pool).imap(_encode_shard, jobs)
-        done = 0
-        for clips in shards:
-            yield from clips
-            done += len(clips)
-            if progress is not None:
-                progress(done, len(cache))
 
 
 def _encode_shard(job: tuple[WorldTokensSettings, int]) -> list[ClipArrays]:

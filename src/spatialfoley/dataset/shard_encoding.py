@@ -1,0 +1,49 @@
+"""Every clip of a rendered world through an encoder, shard by shard, by one process or several."""
+
+from __future__ import annotations
+
+import multiprocessing
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack
+from typing import TypeVar
+
+import torch
+
+from spatialfoley.dataset.world_cache import WorldCache
+
+S = TypeVar("S")
+C = TypeVar("C")
+
+
+def encoded_clips(
+    encode: Callable[[tuple[S, int]], list[C]],
+    settings: S,
+    cache: WorldCache,
+    workers: int,
+    progress: Callable[[int, int], None] | None = None,
+) -> Iterator[C]:
+    """All clips of a cache in order.
+
+    Args:
+        encode: Makes the clips of one shard from `settings` and the shard's number; a function of a module, so that
+            other processes find it.
+        settings: What `encode` needs.
+        cache: The rendered clips.
+        workers: Processes.
+        progress: Told how many clips are done, and of how many.
+    """
+    jobs = [(settings, shard) for shard in range(len(cache.shards))]
+    with ExitStack() as stack:
+        shards: Iterable[list[C]] = map(encode, jobs)
+        if workers > 1:
+            # One thread each: torch would otherwise take every core once per worker.
+            pool = multiprocessing.get_context("spawn").Pool(
+                workers, initializer=torch.set_num_threads, initargs=(1,)
+            )
+            shards = stack.enter_context(pool).imap(encode, jobs)
+        done = 0
+        for clips in shards:
+            yield from clips
+            done += len(clips)
+            if progress is not None:
+                progress(done, len(cache))
