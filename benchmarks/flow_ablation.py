@@ -28,17 +28,17 @@ from typing import Any
 
 import numpy as np
 
-from spatialfoley.evaluation.ablation import (
+from spatialfoley.evaluation.metrics.frechet import small_sample_note
+from spatialfoley.evaluation.metrics.statistics import Interval
+from spatialfoley.evaluation.networks.world_classifier import load_world_classifier
+from spatialfoley.evaluation.study.ablation import (
     HeldOutClip,
     RunScores,
     held_out_clips,
     pooled_figures,
     score_run,
 )
-from spatialfoley.evaluation.classifier import load_world_classifier
-from spatialfoley.evaluation.frechet import small_sample_note
-from spatialfoley.evaluation.statistics import Interval
-from spatialfoley.evaluation.world_clips import WorldClip
+from spatialfoley.evaluation.suite.clips import WorldClip
 from spatialfoley.media.atomic import atomic_path
 from spatialfoley.spatial.signal import SpatialAudio
 

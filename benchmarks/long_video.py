@@ -140,7 +140,7 @@ def memory_at(windows: list[dict[str, float]]) -> dict[str, float]:
 
 def seams(sound_path: Path, joins_s: list[float]) -> dict[str, dict[str, float | None]]:
     """Steps at the joins, and in the middle between them."""
-    from spatialfoley.evaluation.seams import middles_s, steps_at
+    from spatialfoley.evaluation.metrics.seams import middles_s, steps_at
     from spatialfoley.media.sound_file import SoundFile
 
     sound = SoundFile.open(sound_path)
@@ -162,7 +162,11 @@ def _window_covariances(sound_path: Path) -> np.ndarray:
 
 def direction_over_time(files: dict[str, Path], truth_path: Path) -> list[dict[str, float]]:
     """For each quarter of the take: angle between truth and sound field, or how often the louder ear is right."""
-    from spatialfoley.evaluation.direction import WindowDirections, weighted_angle_deg, window_directions
+    from spatialfoley.evaluation.metrics.direction import (
+        WindowDirections,
+        weighted_angle_deg,
+        window_directions,
+    )
     from spatialfoley.spatial.direction import angle_between_deg, angles_deg
     from spatialfoley.world.long_take import take_camera
 

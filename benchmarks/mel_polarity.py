@@ -31,14 +31,19 @@ import spatialfoley
 from spatialfoley.codecs.mel import MelConfig, MelSpectrogram
 from spatialfoley.codecs.tiny import TinyCodec
 from spatialfoley.conventions import W, Y
-from spatialfoley.evaluation.ablation import share_interval
-from spatialfoley.evaluation.direction import left_right_confusion, weighted_angle_deg, window_directions
-from spatialfoley.evaluation.energy_overlap import covariances_over_time
-from spatialfoley.evaluation.mel_inversion import invent_phases, linear_magnitudes, random_phases
-from spatialfoley.evaluation.statistics import Interval, bootstrap_interval
-from spatialfoley.evaluation.world_clips import SCORE_RATE_HZ, STEP_S, WINDOW_STEPS, ClipTruth, clip_truth
-from spatialfoley.evaluation.world_ears import score_ears
-from spatialfoley.evaluation.world_scores import reference_vectors
+from spatialfoley.evaluation.metrics.direction import (
+    left_right_confusion,
+    weighted_angle_deg,
+    window_directions,
+)
+from spatialfoley.evaluation.metrics.energy_overlap import covariances_over_time
+from spatialfoley.evaluation.metrics.mel_inversion import invent_phases, linear_magnitudes, random_phases
+from spatialfoley.evaluation.metrics.overlap_windows import SCORE_RATE_HZ
+from spatialfoley.evaluation.metrics.statistics import Interval, bootstrap_interval
+from spatialfoley.evaluation.study.ablation import share_interval
+from spatialfoley.evaluation.suite.clips import STEP_S, WINDOW_STEPS, ClipTruth, clip_truth
+from spatialfoley.evaluation.suite.ears import score_ears
+from spatialfoley.evaluation.suite.scores import reference_vectors
 from spatialfoley.media.audio import fit_length, resample
 from spatialfoley.spatial.parametric import (
     apply_ear_parameters,

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from spatialfoley.evaluation.energy_overlap import (
+from spatialfoley.evaluation.metrics.energy_overlap import (
     FieldPoints,
     auc_judd,
     correlation,

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from spatialfoley import world
-from spatialfoley.evaluation.direction import weighted_angle_deg, window_directions
+from spatialfoley.evaluation.metrics.direction import weighted_angle_deg, window_directions
 from spatialfoley.media.video import Video
 from spatialfoley.pipeline import load_pipeline
 from spatialfoley.pipeline.model_folder import find_model

@@ -9,9 +9,9 @@ import typer
 from spatialfoley.cli.reporting import console, progress_bar, warn
 
 if TYPE_CHECKING:
-    from spatialfoley.evaluation.folder_scores import PairLayout
-    from spatialfoley.evaluation.world_figures import SuiteResult
-    from spatialfoley.evaluation.world_suite import Generate, WorldSuiteSettings
+    from spatialfoley.evaluation.pairs.folder_scores import PairLayout
+    from spatialfoley.evaluation.suite.figures import SuiteResult
+    from spatialfoley.evaluation.suite.run import Generate, WorldSuiteSettings
     from spatialfoley.spatial.signal import SpatialAudio
     from spatialfoley.world.scenes import CameraKind
 
@@ -73,7 +73,7 @@ def evaluate(
             raise ValueError(f"--suite is {suite!r}; the only suite is world")
         if generated is not None or reference is not None:
             raise ValueError("--suite makes its own sound; leave out GENERATED and --reference")
-        from spatialfoley.evaluation.world_suite import WorldSuiteSettings
+        from spatialfoley.evaluation.suite.run import WorldSuiteSettings
 
         settings = WorldSuiteSettings(
             clips=clips,
@@ -86,7 +86,7 @@ def evaluate(
     elif generated is None or reference is None:
         raise ValueError("give GENERATED and --reference, or --suite world with --model")
     else:
-        from spatialfoley.evaluation.folder_scores import score_folders
+        from spatialfoley.evaluation.pairs.folder_scores import score_folders
 
         with progress_bar("scoring") as report:
             result = score_folders(generated, reference, out, report, cast("PairLayout", layout))
@@ -99,7 +99,7 @@ def evaluate_world(
     settings: "WorldSuiteSettings", model: str | None, out: Path, device: str, dtype: str
 ) -> None:
     """Run the world suite with a model and print the headline figures."""
-    from spatialfoley.evaluation.world_suite import run_world_suite
+    from spatialfoley.evaluation.suite.run import run_world_suite
     from spatialfoley.pipeline.loading import load_pipeline
     from spatialfoley.pipeline.model_folder import EMBEDDED_MODEL
     from spatialfoley.pipeline.products import require_writable

@@ -1,0 +1,1 @@
+"""Scores as pure functions: arrays in, numbers out, sources in the docstrings."""

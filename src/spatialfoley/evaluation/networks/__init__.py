@@ -1,0 +1,1 @@
+"""Networks that listen and watch: embeddings, class posteriors and synchrony."""

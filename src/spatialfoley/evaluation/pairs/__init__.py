@@ -1,0 +1,1 @@
+"""Recorded or generated files against their truth, pair by pair."""

@@ -1,0 +1,1 @@
+"""Studies of several trainings, and of what the metrics themselves are worth."""

@@ -1,0 +1,1 @@
+"""The synthetic world as a test: held-out clips, systems, scores, figures."""
