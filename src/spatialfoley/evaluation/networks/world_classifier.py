@@ -86,7 +86,6 @@ class WorldClassifier(nn.Module):
         """Dimensions of the embedding."""
         return self.pooled * 2
 
-    @torch.no_grad()
     def embed(self, sounds: NDArray[np.floating], rate_hz: int) -> NDArray[np.float32]:
         """Embeddings of waveforms, for distances between sets of sounds; the level of a sound is left out.
 
@@ -100,11 +99,23 @@ class WorldClassifier(nn.Module):
         Raises:
             ValueError: The sounds have another shape or are too short.
         """
+        return self.listen(sounds, rate_hz)[0]
+
+    @torch.no_grad()
+    def listen(
+        self, sounds: NDArray[np.floating], rate_hz: int
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Embeddings (B, embedding_size) and logits (B, classes) of waveforms (B, N), as `embed` takes them.
+
+        Raises:
+            ValueError: The sounds have another shape or are too short.
+        """
         if sounds.ndim != 2 or sounds.shape[1] < 0.3 * rate_hz:
             raise ValueError(f"sounds has shape {sounds.shape}; give waveforms (B, N) of at least 0.3 s")
         samples = torch.from_numpy(resample(sounds.astype(np.float32), rate_hz, RATE_HZ))
         self.eval()
-        return self.embedding(log_mel(samples)).numpy()
+        embeddings = self.embedding(log_mel(samples))
+        return embeddings.numpy(), self.head(embeddings).numpy()
 
     @torch.no_grad()
     def classify(self, mono: NDArray[np.floating], rate_hz: int) -> str | None:
