@@ -3,9 +3,7 @@
 A magnitude spectrogram forgets the sign of the wave: x and -x have the same mel. Channels whose polarity
 against each other carries a direction (Y, Z, X against W) therefore cannot come back from it.
 
-References:
-    The mel scale and the area normalisation are those of Slaney's Auditory Toolbox (1998): linear up to 1 kHz
-    with 200/3 Hz to a step, logarithmic above with 27 steps to a factor of 6.4.
+The mel scale and the area normalisation are Slaney's (`filter_bank`).
 """
 
 from __future__ import annotations
@@ -17,12 +15,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from spatialfoley.codecs.filter_bank import FilterBank
+
 LogBase = Literal["log10", "natural"]
 
-_HZ_PER_LINEAR_STEP = 200.0 / 3.0
-_LOGARITHMIC_FROM_HZ = 1000.0
-_STEPS_AT_1_KHZ = _LOGARITHMIC_FROM_HZ / _HZ_PER_LINEAR_STEP
-_LOG_PER_STEP = float(torch.log(torch.tensor(6.4, dtype=torch.float64))) / 27.0
 _LEAST_MAGNITUDE = 1e-5
 _POWER_OFFSET = 1e-9
 
@@ -139,21 +135,6 @@ def mel_filters(config: MelConfig) -> Tensor:
     Returns:
         (mel_bands, fft_samples // 2 + 1), float32.
     """
-    bins_hz = torch.linspace(0.0, config.rate_hz / 2, config.fft_samples // 2 + 1, dtype=torch.float64)
-    lowest, highest = _mel_of_hz(torch.tensor([config.lowest_hz, config.highest_hz], dtype=torch.float64))
-    edges_hz = _hz_of_mel(torch.linspace(lowest, highest, config.mel_bands + 2, dtype=torch.float64))
-    low, centre, high = edges_hz[:-2, None], edges_hz[1:-1, None], edges_hz[2:, None]
-    rising, falling = (bins_hz - low) / (centre - low), (high - bins_hz) / (high - centre)
-    triangles = torch.minimum(rising, falling).clamp(min=0.0)
-    return (triangles * 2.0 / (high - low)).float()
-
-
-def _mel_of_hz(frequencies_hz: Tensor) -> Tensor:
-    above = frequencies_hz.clamp(min=_LOGARITHMIC_FROM_HZ) / _LOGARITHMIC_FROM_HZ
-    linear = frequencies_hz.clamp(max=_LOGARITHMIC_FROM_HZ) / _HZ_PER_LINEAR_STEP
-    return linear + above.log() / _LOG_PER_STEP
-
-
-def _hz_of_mel(steps: Tensor) -> Tensor:
-    linear_hz = steps.clamp(max=_STEPS_AT_1_KHZ) * _HZ_PER_LINEAR_STEP
-    return linear_hz * torch.exp((steps - _STEPS_AT_1_KHZ).clamp(min=0.0) * _LOG_PER_STEP)
+    return FilterBank(
+        config.rate_hz, config.fft_samples, config.mel_bands, config.lowest_hz, config.highest_hz
+    ).filters()

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
+from spatialfoley.codecs.filter_bank import FilterBank
 from spatialfoley.evaluation.metrics.statistics import Interval, wilson_interval
 from spatialfoley.media.audio import resample
 from spatialfoley.world import CLASSES, SCENE_KINDS, TRAIN_SEEDS, held_out_seed, make_scene, render_mono
@@ -158,17 +159,9 @@ def log_mel(samples: Tensor) -> Tensor:
 
 @cache
 def _mel_filters() -> Tensor:
-    """Triangles on the mel scale of O'Shaughnessy (2595 lg(1 + f/700)) from 50 to 7800 Hz, shape (48, 257)."""
-    low, high = (2595 * np.log10(1 + edge / 700) for edge in (50.0, 7800.0))
-    corners_hz = 700 * (10 ** (np.linspace(low, high, BANDS + 2) / 2595) - 1)
-    bins_hz = np.fft.rfftfreq(FFT_SAMPLES, 1 / RATE_HZ)
-    rising = (bins_hz - corners_hz[:-2, None]) / np.diff(corners_hz)[:-1, None]
-    falling = (corners_hz[2:, None] - bins_hz) / np.diff(corners_hz)[1:, None]
-    filters = np.maximum(np.minimum(rising, falling), 0)
-    # Bands narrower than a bin would be empty: they take their nearest bin.
-    for band in np.flatnonzero(filters.sum(axis=1) < 0.5):
-        filters[band, np.argmin(np.abs(bins_hz - corners_hz[band + 1]))] = 1.0
-    return torch.from_numpy(filters.astype(np.float32))
+    return FilterBank(
+        RATE_HZ, FFT_SAMPLES, BANDS, 50.0, 7800.0, scale="htk", flanks="hz", unit_area=False
+    ).filters()
 
 
 def train_world_classifier(
