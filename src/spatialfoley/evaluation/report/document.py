@@ -71,6 +71,8 @@ class SystemRow:
         published: Copied from a publication, not measured here: its values are `Interval(value, value, value, 0)`,
             and they take no part in which system is the best.
         caveat: A footnote to the row.
+        ranked: Whether the row competes for the best value of a column. False for what marks the ends of the
+            scale: the truth itself, a codec's round trip of it, noise. Published rows never compete.
     """
 
     name: str
@@ -78,6 +80,7 @@ class SystemRow:
     clips: int | None = None
     published: bool = False
     caveat: str = ""
+    ranked: bool = True
 
     def __post_init__(self) -> None:
         if not self.name:
@@ -114,6 +117,7 @@ class Table:
         if not self.metrics or not self.rows:
             raise ValueError(f"table {self.title!r} has no {'rows' if self.metrics else 'metrics'}")
         _check_unique([metric.key for metric in self.metrics], f"metrics of table {self.title!r}")
+        _check_unique([row.name for row in self.own_rows], f"rows of table {self.title!r}")
         for metric in self.metrics:
             if all(metric.key not in row.figures for row in self.rows):
                 raise ValueError(
