@@ -4,6 +4,7 @@ import pytest
 from spatialfoley.evaluation.metrics.direction import (
     CHANCE_DEG,
     intensity_ratio,
+    intensity_window_directions,
     left_right_confusion,
     spatial_coherence,
     weighted_angle_deg,
@@ -33,6 +34,32 @@ def test_plane_wave_peaks_where_it_comes_from(azimuth: float, elevation: float) 
     assert weighted_angle_deg(truth(azimuth, elevation), window_directions(stack)) < CELL_DEG
     assert intensity_ratio(stack) == pytest.approx(1)
     assert spatial_coherence(stack) == pytest.approx(1)
+
+
+@pytest.mark.parametrize(("azimuth", "elevation"), [(0, 0), (90, 0), (-120, 35), (30, -60), (180, 10)])
+def test_intensity_points_at_a_plane_wave_without_a_grid(azimuth: float, elevation: float) -> None:
+    estimate = intensity_window_directions(covariances(encode(NOISE, unit_vectors(azimuth, elevation))))
+    assert weighted_angle_deg(truth(azimuth, elevation), estimate) < 1e-3
+    assert left_right_confusion(truth(azimuth, elevation), estimate) in (None, 0)
+
+
+def test_of_two_sources_intensity_is_the_mean_and_the_peak_lies_nearer_to_the_stronger_one() -> None:
+    other = RNG.normal(0, 0.1, 2 * RATE_HZ)
+    other -= (other @ NOISE) / (NOISE @ NOISE) * NOISE
+    other *= 0.5 * np.linalg.norm(NOISE) / np.linalg.norm(other)
+    field = encode(NOISE, unit_vectors(50, 0)) + encode(other, unit_vectors(-50, 0))
+    whole = covariances_over_time(field, RATE_HZ, None)
+    # Energies 1 and 1/4: the mean of the unit vectors leans by atan(tan 50° · 0.75 / 1.25).
+    between = np.degrees(np.arctan(np.tan(np.radians(50)) * 0.6))
+    intensity = intensity_window_directions(whole)
+    assert weighted_angle_deg(unit_vectors(between, 0)[None], intensity) == pytest.approx(0, abs=0.01)
+    assert weighted_angle_deg(unit_vectors(50, 0)[None], window_directions(whole)) < 0.6 * (50 - between)
+
+
+def test_silence_has_no_intensity() -> None:
+    estimate = intensity_window_directions(covariances(np.zeros((4, 2 * RATE_HZ))))
+    assert np.isnan(estimate.peak).all()
+    assert weighted_angle_deg(truth(0), estimate) == CHANCE_DEG
 
 
 def test_source_at_a_right_angle_is_90_degrees_off() -> None:

@@ -7,9 +7,9 @@ Conventions:
     window: `energy_overlap.covariances_over_time` makes them. Angles are in degrees, [0, 180]; 90 is chance.
 
 References:
-    Peak of the energy map: ViSAGe (ICLR 2025), closed form through the covariance. Intensity vector and
-    diffuseness: Merimaa and Pulkki, "Spatial Impulse Response Rendering", JAES 2005 (psi here is 1 minus
-    their diffuseness).
+    Peak of the energy map: ViSAGe (ICLR 2025), closed form through the covariance. Intensity vector (the other
+    way to read a direction; the two differ where several sources sound or the field is diffuse) and diffuseness:
+    Merimaa and Pulkki, "Spatial Impulse Response Rendering", JAES 2005 (psi here is 1 minus their diffuseness).
 """
 
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from spatialfoley.conventions import W
 from spatialfoley.spatial.direction import angle_between_deg
 from spatialfoley.spatial.energy_map import energy_map, peak_vectors
-from spatialfoley.spatial.statistics import directionality
+from spatialfoley.spatial.statistics import directionality, intensity_directions
 
 FloatArray = NDArray[np.floating]
 
@@ -33,10 +33,11 @@ LATERAL_LIMIT_DEG = 10.0
 
 @dataclass(frozen=True)
 class WindowDirections:
-    """Direction statistics of consecutive windows of a field.
+    """Where the sound of consecutive windows of a field comes from.
 
     Attributes:
-        peak: Unit vectors to the peak of the SN3D energy map, shape (M, 3); NaN where the map is flat.
+        peak: Unit vectors to the peak of the SN3D energy map, or along the intensity, shape (M, 3); NaN where the
+            field has no direction.
         energy: Energy of each window, shape (M,).
     """
 
@@ -50,6 +51,15 @@ def window_directions(covariances: FloatArray) -> WindowDirections:
     return WindowDirections(peak, np.trace(covariances, axis1=1, axis2=2))
 
 
+def intensity_window_directions(covariances: FloatArray) -> WindowDirections:
+    """Direction of the mean active intensity and energy of every window, covariances of shape (M, 4, 4).
+
+    Towards the source, as the peak is, but without a grid. For several sources at once it is the mean of their
+    directions weighed by their energies; the peak lies nearer to the strongest.
+    """
+    return WindowDirections(intensity_directions(covariances), np.trace(covariances, axis1=1, axis2=2))
+
+
 def weighted_angle_deg(reference: FloatArray, estimate: WindowDirections) -> float:
     """Angle between the true direction and the energy peak, windows weighted by the estimate's energy.
 
@@ -58,7 +68,7 @@ def weighted_angle_deg(reference: FloatArray, estimate: WindowDirections) -> flo
 
     Args:
         reference: True direction in every window, unit vectors of shape (M, 3).
-        estimate: Directions of the field to score, M windows.
+        estimate: Directions of the field to score, M windows, by peak or by intensity.
 
     Returns:
         Degrees in [0, 180]; 90 (chance) for a silent field.
