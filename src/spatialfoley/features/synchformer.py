@@ -96,7 +96,7 @@ class _MotionFormer(nn.Module):
         self.patch_embed_3d = _Projection(nn.Conv3d(3, c.width, cube, stride=cube))
         self.blocks = nn.ModuleList(_Block(c) for _ in range(c.layers))
         self.norm = nn.LayerNorm(c.width, eps=_EPSILON)
-        self.spatial_attn_agg = _FrameSummary(c)
+        self.spatial_attn_agg = TokenSummary(c.width, c.heads, int(c.width * c.mlp_ratio))
 
     def forward(self, segments: Tensor) -> Tensor:
         """Features [N, t, D] of segments [N, T, 3, H, W]."""
@@ -216,23 +216,23 @@ class _DividedAttention(nn.Module):
         return self.proj(together.transpose(1, 2).flatten(2))
 
 
-class _FrameSummary(nn.Module):
-    """One pre-norm transformer layer over [class token, patches of a frame]; its class token is the result.
+class TokenSummary(nn.Module):
+    """One pre-norm transformer layer over [class token, tokens]; its class token is the result.
 
-    Only that token is read, so only it is taken through the query, the output and the perceptron.
+    Of the patches of a frame here, of the frequencies of a moment in the sound branch. Only the class token is
+    read, so only it is taken through the query, the output and the perceptron.
     """
 
-    def __init__(self, config: SynchformerConfig) -> None:
+    def __init__(self, width: int, heads: int, inner: int) -> None:
         super().__init__()
-        width, inner = config.width, int(config.width * config.mlp_ratio)
         self.cls_token = nn.Parameter(torch.zeros(1, 1, width))
         # Holds the weights under their published names; `forward` applies them.
-        self.self_attn = nn.MultiheadAttention(width, config.heads, batch_first=True)
+        self.self_attn = nn.MultiheadAttention(width, heads, batch_first=True)
         self.linear1, self.linear2 = nn.Linear(width, inner), nn.Linear(inner, width)
         self.norm1, self.norm2 = (nn.LayerNorm(width, eps=_EPSILON) for _ in range(2))
 
     def forward(self, patches: Tensor) -> Tensor:
-        """Summaries [F, D] of the patches [F, P, D] of F frames."""
+        """Summaries [F, D] of F times P tokens [F, P, D]."""
         first = self.cls_token.expand(len(patches), -1, -1)
         normed = self.norm1(torch.cat([first, patches], dim=1))
         attended, _ = self.self_attn(normed[:, :1], normed, normed, need_weights=False)
