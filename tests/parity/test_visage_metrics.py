@@ -15,8 +15,8 @@ from spatialfoley.evaluation.metrics.energy_overlap import (
     correlation,
     covariances_over_time,
     field_points,
-    sphere_samples,
 )
+from spatialfoley.evaluation.metrics.energy_points import sphere_samples
 from spatialfoley.spatial.energy_map import (
     REFERENCE_DURATION_S,
     REFERENCE_RATE_HZ,

@@ -80,14 +80,24 @@ def beam_rms(cov: npt.ArrayLike, directions: npt.ArrayLike, variant: MapVariant 
     """
     vectors = np.asarray(directions, dtype=np.float64)
     products = _gain_products(beam_gains(vectors.reshape(-1, 3), variant))
-    flat = _rms_from_products(_checked_covariance(cov), products)
+    flat = _rms_from_products(checked_covariance(cov), products)
     return flat.reshape((*flat.shape[:-1], *vectors.shape[:-1]))
 
 
-def energy_map(cov: npt.ArrayLike, variant: MapVariant = "sn3d") -> FloatArray:
-    """RMS map over the 90 × 180 grid, shape (..., 90, 180), for covariances of shape (..., 4, 4)."""
-    flat = _rms_from_products(_checked_covariance(cov), _grid_products(variant))
-    return flat.reshape(*flat.shape[:-1], GRID_ROWS, GRID_COLUMNS)
+def energy_map(cov: npt.ArrayLike, variant: MapVariant = "sn3d", cell_step: int = 1) -> FloatArray:
+    """RMS map over the 90 × 180 grid, for covariances of shape (..., 4, 4).
+
+    Args:
+        cov: Covariances.
+        variant: Which gains.
+        cell_step: 2 takes every second row and column, from the first on.
+
+    Returns:
+        RMS amplitudes, shape (..., 90, 180) or that divided by the step, rounded up.
+    """
+    rows, columns = -(-GRID_ROWS // cell_step), -(-GRID_COLUMNS // cell_step)
+    flat = _rms_from_products(checked_covariance(cov), _grid_products(variant, cell_step))
+    return flat.reshape(*flat.shape[:-1], rows, columns)
 
 
 def fit_length(samples: npt.ArrayLike, count: int) -> npt.NDArray[np.floating]:
@@ -188,10 +198,13 @@ def _parabola_offset(before: FloatArray, at: FloatArray, after: FloatArray) -> F
     return np.where(curvature < 0, np.clip(0.5 * (before - after) / safe, -0.5, 0.5), 0.0)
 
 
-def _checked_covariance(cov: npt.ArrayLike) -> FloatArray:
+def checked_covariance(cov: npt.ArrayLike) -> FloatArray:
+    """Covariances (..., 4, 4) as float64; ValueError when they have another shape or are not finite."""
     array = np.asarray(cov, dtype=np.float64)
     if array.shape[-2:] != (4, 4):
         raise ValueError(f"cov has shape {array.shape}; the last axes must be (4, 4)")
+    if not np.all(np.isfinite(array)):
+        raise ValueError("cov holds NaN or infinity; give covariances of finite samples")
     return array
 
 
@@ -201,9 +214,10 @@ def _gain_products(gains: FloatArray) -> FloatArray:
     return (gains[:, row] * gains[:, column] * np.where(row == column, 1.0, 2.0)).T.copy()
 
 
-@lru_cache(maxsize=2)
-def _grid_products(variant: MapVariant) -> FloatArray:
-    return _gain_products(beam_gains(grid_directions().reshape(-1, 3), variant))
+@lru_cache(maxsize=4)
+def _grid_products(variant: MapVariant, cell_step: int) -> FloatArray:
+    cells = grid_directions()[::cell_step, ::cell_step]
+    return _gain_products(beam_gains(cells.reshape(-1, 3), variant))
 
 
 def _rms_from_products(cov: FloatArray, products: FloatArray) -> FloatArray:

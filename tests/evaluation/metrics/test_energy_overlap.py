@@ -8,8 +8,8 @@ from spatialfoley.evaluation.metrics.energy_overlap import (
     energy_overlap,
     field_points,
     points_overlap,
-    sphere_samples,
 )
+from spatialfoley.evaluation.metrics.energy_points import sphere_samples
 from spatialfoley.spatial.direction import unit_vectors
 from spatialfoley.spatial.foa import encode
 
@@ -157,3 +157,14 @@ def test_bad_input_is_named() -> None:
         points_overlap(correct, published)
     with pytest.raises(ValueError, match="maps have 10 points"):
         correlation(np.ones((1, 10)), np.ones((1, 10)))
+
+
+def test_nan_is_refused_by_the_name_of_the_argument() -> None:
+    sound, broken = wave(0), wave(0)
+    broken[2, 7] = np.nan
+    with pytest.raises(ValueError, match="estimate holds NaN or infinite samples; repair the file"):
+        energy_overlap(sound, broken, RATE_HZ)
+    with pytest.raises(ValueError, match="reference holds NaN"):
+        energy_overlap(broken, sound, RATE_HZ)
+    with pytest.raises(ValueError, match="samples holds NaN"):
+        field_points(broken, RATE_HZ, 5, "correct")

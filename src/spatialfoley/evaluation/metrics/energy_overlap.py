@@ -1,9 +1,7 @@
 """How well two sound fields agree in where their energy is: CC and AUC-Judd of energy maps.
 
 Conventions:
-    A field is FOA of shape (4, N), AmbiX. Its energy maps have shape (..., 90, 180): rows from up to down,
-    columns from left (azimuth 178°) to right, values are RMS amplitudes. The reference comes before the
-    estimate.
+    Fields, maps and points as in `energy_points`; the reference comes before the estimate.
 
 Variants:
     ``"correct"``: SN3D maps on cells of 4°, each weighing as much as its solid angle; the AUC is the area
@@ -27,27 +25,23 @@ References:
 """
 
 from dataclasses import dataclass
-from functools import cache
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from spatialfoley.spatial.energy_map import covariance, energy_map, window_covariances
-
-Variant = Literal["correct", "reference"]
-FloatArray = NDArray[np.floating]
-
-SILENCE_DB = -60.0
-"""A window this far below its clip's mean energy counts as silent."""
-
-FLAT_CONTRAST = 1e-6
-"""A map whose standard deviation is below this share of its mean is the same everywhere."""
+from spatialfoley.evaluation.metrics.energy_points import FieldPoints as FieldPoints
+from spatialfoley.evaluation.metrics.energy_points import (
+    FloatArray,
+    check_field,
+    comparable_windows,
+    is_flat,
+    point_weights,
+)
+from spatialfoley.evaluation.metrics.energy_points import Variant as Variant
+from spatialfoley.evaluation.metrics.energy_points import covariances_over_time as covariances_over_time
+from spatialfoley.evaluation.metrics.energy_points import field_points as field_points
 
 _CHANCE_AUC = 0.5
-
-_CELLS = (45, 90)
-"""Every second row and column of the maps: the centres of cells of 4° that cover the sphere exactly once."""
 
 
 @dataclass(frozen=True)
@@ -71,75 +65,6 @@ class EnergyOverlap:
     estimate_flat: int
 
 
-@dataclass(frozen=True)
-class FieldPoints:
-    """Energy of a field at the points where fields are compared, computed once and used for many comparisons.
-
-    Attributes:
-        points: RMS amplitude of every window at P points of the sphere, shape (M, P).
-        energy: Energy of every window (trace of its covariance), shape (M,).
-        variant: Which maps and which points.
-    """
-
-    points: FloatArray
-    energy: FloatArray
-    variant: Variant
-
-
-def covariances_over_time(samples: FloatArray, rate_hz: int, windows_per_s: float | None) -> FloatArray:
-    """Covariances of consecutive windows without overlap.
-
-    Args:
-        samples: FOA of shape (4, N).
-        rate_hz: Sampling rate in Hz.
-        windows_per_s: Windows per second; None: one window over all. A rest shorter than a window is left
-            out.
-
-    Returns:
-        Covariances of shape (M, 4, 4).
-
-    Raises:
-        ValueError: The shape is wrong, or the clip is shorter than one window.
-    """
-    if samples.ndim != 2 or samples.shape[0] != 4:
-        raise ValueError(f"samples has shape {samples.shape}; energy maps need FOA of shape (4, N)")
-    if windows_per_s is None:
-        return covariance(samples)[None]
-    if windows_per_s <= 0:
-        raise ValueError(
-            f"windows_per_s is {windows_per_s}; give a positive number, or None for the whole clip"
-        )
-    length = round(rate_hz / windows_per_s)
-    if samples.shape[1] < length:
-        raise ValueError(
-            f"samples has {samples.shape[1]} samples, less than one window of {length}; lower windows_per_s"
-        )
-    return window_covariances(samples, length)
-
-
-def field_points(
-    samples: FloatArray, rate_hz: int, windows_per_s: float | None, variant: Variant
-) -> FieldPoints:
-    """Energy of a field over time at the points where the variant compares fields.
-
-    Args:
-        samples: FOA of shape (4, N).
-        rate_hz: Sampling rate in Hz.
-        windows_per_s: Windows per second; None: the whole clip is one window ("All").
-        variant: ``"correct"`` or ``"reference"``.
-    """
-    covariances = covariances_over_time(samples, rate_hz, windows_per_s)
-    points: FloatArray
-    if variant == "correct":
-        maps = energy_map(covariances, variant="sn3d")
-        points = maps[:, ::2, ::2].reshape(len(maps), -1)
-    elif variant == "reference":
-        points = sphere_samples(energy_map(covariances, variant="reference"))
-    else:
-        raise ValueError(f'variant is {variant!r}; it must be "correct" or "reference"')
-    return FieldPoints(points, np.trace(covariances, axis1=1, axis2=2), variant)
-
-
 def energy_overlap(
     reference: FloatArray,
     estimate: FloatArray,
@@ -159,8 +84,10 @@ def energy_overlap(
         as_published: Leave out undefined windows as the published script does; only for comparing with it.
 
     Raises:
-        ValueError: Shapes differ or are no FOA, or the clip is shorter than one window.
+        ValueError: Shapes differ or are no FOA, a sample is not finite, or the clip is shorter than one window.
     """
+    check_field("reference", reference)
+    check_field("estimate", estimate)
     if reference.shape != estimate.shape:
         raise ValueError(
             f"estimate has shape {estimate.shape}, reference {reference.shape}; cut them to one length"
@@ -176,19 +103,11 @@ def points_overlap(
     reference: FieldPoints, estimate: FieldPoints, as_published: bool = False
 ) -> EnergyOverlap:
     """CC and AUC-Judd of two fields whose points are known already: see `energy_overlap`."""
-    if reference.variant != estimate.variant or reference.points.shape != estimate.points.shape:
-        raise ValueError(
-            f"estimate has {estimate.points.shape} points of variant {estimate.variant!r}, reference "
-            f"{reference.points.shape} of {reference.variant!r}; make both with the same windows and variant"
-        )
-    reference_flat = _is_flat(reference.points)
-    estimate_flat = _is_flat(estimate.points)
+    comparable = comparable_windows(reference, estimate)
+    silent, estimate_flat = comparable.silent, comparable.estimate_flat
     if as_published:
-        silent, usable = reference_flat, ~reference_flat & ~estimate_flat
-    else:
-        clip_energy = float(np.mean(reference.energy))
-        silent = reference_flat | (reference.energy <= clip_energy * 10 ** (SILENCE_DB / 10))
-        usable = ~silent
+        silent = is_flat(reference.points)
+    usable = ~silent & ~estimate_flat if as_published else ~silent
     compared = usable & ~estimate_flat
     chance = int(np.sum(usable & estimate_flat))
     cc = correlation(reference.points[compared], estimate.points[compared], reference.variant)
@@ -216,7 +135,7 @@ def correlation(reference: FloatArray, estimate: FloatArray, variant: Variant = 
     Returns:
         Correlations of shape (M,); NaN where a map has no contrast.
     """
-    weights = _weights(variant, reference.shape[1])
+    weights = point_weights(variant, reference.shape[1])
     first = _centred(reference, weights)
     second = _centred(estimate, weights)
     norm = np.sqrt(((first**2) @ weights) * ((second**2) @ weights))
@@ -237,7 +156,7 @@ def auc_judd(reference: FloatArray, estimate: FloatArray, variant: Variant = "co
     Returns:
         Areas of shape (M,), 0.5 is chance.
     """
-    weights = _weights(variant, reference.shape[1])
+    weights = point_weights(variant, reference.shape[1])
     if variant == "reference":
         spread = np.std(reference, axis=1, keepdims=True)
     else:
@@ -249,12 +168,13 @@ def auc_judd(reference: FloatArray, estimate: FloatArray, variant: Variant = "co
 
 def _lagging_auc(values: FloatArray, fixated: NDArray[np.bool_], weights: FloatArray) -> float:
     """Area under the published script's curve: its point i has the true-positive rate i/N, not (i+1)/N."""
-    thresholds = np.sort(values[fixated])[::-1]
-    hits = len(thresholds)
-    above = len(values) - np.searchsorted(np.sort(values), thresholds, side="left")
-    rank = np.arange(hits)
-    true_rate = np.concatenate([[0.0], rank / hits, [1.0]])
-    false_rate = np.concatenate([[0.0], (above - rank) / (len(values) - hits), [1.0]])
+    hits, others = np.sort(values[fixated]), np.sort(values[~fixated])
+    # From the loudest fixation down: how many points, fixated or not, are at least as loud?
+    above_hits = len(hits) - np.searchsorted(hits, hits, side="left")[::-1]
+    above_others = len(others) - np.searchsorted(others, hits, side="left")[::-1]
+    rank = np.arange(len(hits))
+    true_rate = np.concatenate([[0.0], rank / len(hits), [1.0]])
+    false_rate = np.concatenate([[0.0], (above_hits + above_others - rank) / len(others), [1.0]])
     return float(np.trapezoid(true_rate, false_rate))
 
 
@@ -269,49 +189,6 @@ def _weighted_auc(values: FloatArray, fixated: NDArray[np.bool_], weights: Float
     return float((0.5 * (below + not_above)) @ weights[fixated] / (mass[-1] * np.sum(weights[fixated])))
 
 
-def sphere_samples(maps: FloatArray) -> FloatArray:
-    """The published script's thinning of map rows towards the poles, quirks included.
-
-    Row r of H is read at round(W·sin(colatitude)) columns, with the colatitude of the row's centre taken as
-    (r + 0.5)·180/H (the maps are half a cell off), spaced (W - 0.5·W/S)/S apart and starting at column 0,
-    so that the sparse rows do not go all the way round.
-
-    Args:
-        maps: Maps of shape (..., H, W).
-
-    Returns:
-        Points of shape (..., P), row after row, float64; 10312 points for 90 × 180.
-    """
-    rows, left, share = _sphere_taps(*maps.shape[-2:])
-    lower = maps[..., rows, left].astype(np.float64)
-    return lower + (maps[..., rows, left + 1] - lower) * share
-
-
-@cache
-def _sphere_taps(height: int, width: int) -> tuple[NDArray[np.intp], NDArray[np.intp], FloatArray]:
-    colatitude = (np.arange(height) + 0.5) * np.pi / height
-    counts = np.round(width * np.sin(colatitude)).astype(int)
-    columns = np.concatenate([np.arange(n) * ((width - 0.5 * width / n) / n) for n in counts])
-    left = np.floor(columns).astype(np.intp)
-    return np.repeat(np.arange(height), counts), left, columns - left
-
-
-@cache
-def _weights(variant: Variant, points: int) -> FloatArray:
-    """Share of each point in a mean over the sphere, shape (P,), sum 1."""
-    if variant == "reference":
-        return np.full(points, 1.0 / points)
-    if points != _CELLS[0] * _CELLS[1]:
-        raise ValueError(f"maps have {points} points; the correct variant needs {_CELLS[0] * _CELLS[1]}")
-    edges = np.linspace(np.pi / 2, -np.pi / 2, _CELLS[0] + 1)
-    bands = np.sin(edges[:-1]) - np.sin(edges[1:])
-    return np.repeat(bands / (2 * _CELLS[1]), _CELLS[1])
-
-
 def _centred(maps: FloatArray, weights: FloatArray) -> FloatArray:
     wide = maps.astype(np.float64, copy=False)
     return wide - (wide @ weights)[:, None]
-
-
-def _is_flat(points: FloatArray) -> NDArray[np.bool_]:
-    return np.std(points, axis=1) <= FLAT_CONTRAST * np.abs(np.mean(points, axis=1))
