@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from spatialfoley.evaluation.metrics.synchrony import DesyncScore
-from spatialfoley.evaluation.networks.synchformer_pair import PairConfig, SyncScorer, SynchformerPair
+from spatialfoley.evaluation.networks.synchformer_pair import PairConfig, SynchformerPair, SyncScorer
 from spatialfoley.evaluation.networks.synchformer_sound import SoundConfig
 from spatialfoley.features.synchformer import SynchformerConfig
 from tests.parity.cases import shared_folder
