@@ -1,0 +1,316 @@
+"""The build: every recording through all stages, shards as soon as their recordings are finished.
+
+One coordinator decides and keeps the state; workers do the stages and pack the shards. Recordings go depth first, a
+bounded number at a time, so that disk and memory do not grow with the size of the source. Whatever happens to one
+record (rejected, failed, crashed) is recorded and the rest goes on; a killed build goes on where it was.
+"""
+
+from __future__ import annotations
+
+import heapq
+import shutil
+import time
+from collections import deque
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from pathlib import Path
+
+from spatialfoley.dataset.factory.config import BuildConfig
+from spatialfoley.dataset.factory.groups import Group, Job
+from spatialfoley.dataset.factory.lists import BuildReport, write_lists
+from spatialfoley.dataset.factory.lock import build_lock
+from spatialfoley.dataset.factory.pool import Executor, Finished, Task, WorkerPool
+from spatialfoley.dataset.factory.records import FileRef, Record
+from spatialfoley.dataset.factory.shards import content_hash, shard_name, write_shard
+from spatialfoley.dataset.factory.stage import Passed, Rejected
+from spatialfoley.dataset.factory.state import PASSING, BuildState, StageResult, basis_of
+from spatialfoley.dataset.factory.work import Problem, run_stage
+
+STATE_FILE = "state.sqlite"
+_PACK_LIMIT_S = 6 * 3600.0
+_WAIT_S = 1.0
+_IN_FLIGHT = 2
+"""Records under way for each worker: enough that none waits for another's last stage."""
+_OPEN_GROUPS = 4
+"""Shards whose recordings are under way at a time: the last ones of one shard should not keep the next waiting."""
+
+Progress = Callable[[str, float], None]
+
+
+def build(
+    config: BuildConfig,
+    progress: Progress = lambda label, fraction: None,
+    retry: Iterable[str] = (),
+    executor: Executor | None = None,
+) -> BuildReport:
+    """Build a data set, or go on with one.
+
+    Args:
+        config: What to build.
+        progress: Told what is done and the fraction done.
+        retry: Kinds of failure to try again, such as "format"; those that may go away are always tried again.
+        executor: Does the work; None: processes of this machine.
+
+    Raises:
+        ValueError: The folder is in use by another build or belongs to another data set, or the files of unfinished
+            shards take more than `max_work_gb`.
+    """
+    root = Path(config.output)
+    root.mkdir(parents=True, exist_ok=True)
+    with build_lock(root):
+        state = BuildState(root / STATE_FILE)
+        hands = executor or WorkerPool(config.workers)
+        try:
+            state.add_recordings(config.load_source().records())
+            _Build(config, root, state, hands, progress).run(set(retry))
+            return write_lists(config, root, state)
+        finally:
+            hands.close()
+            state.close()
+
+
+class _Build:
+    """A build under way: queues in memory, results in the state."""
+
+    def __init__(
+        self, config: BuildConfig, root: Path, state: BuildState, hands: Executor, progress: Progress
+    ) -> None:
+        self.config, self.root, self.state, self.hands, self.progress = config, root, state, hands, progress
+        self.specs, self.chains = config.specs(), config.chains()
+        # The whole is known by the last stage, or by the source where there is no stage.
+        self.chain = self.chains[-1] if self.chains else "source"
+        self.ready: deque[Job] = deque()
+        self.later: list[tuple[float, int, Job]] = []
+        self.running: dict[int, Job] = {}
+        self.groups: dict[int, Group] = {}
+        self.numbers = 0
+        self.total, self.begun = 0, 0
+
+    def run(self, retry: set[str]) -> None:
+        """Go on until nothing is left to do."""
+        self._clear_partial_files()
+        for result in self.state.failures():
+            if result.reason in {*retry, *PASSING}:
+                self.state.forget(result)
+                self.state.open_group(self._group_of(result.recording))
+        pending = self._pending_groups()
+        self.total = sum(group.recordings for group in pending)
+        while pending or self.groups:
+            self._admit(pending)
+            self._start_ready()
+            if self.running or self.later:
+                for end in self.hands.wait(self._pause()):
+                    self._settle(end)
+            self._close_finished()
+            self._tell()
+            self._check_stuck(pending)
+
+    def _pending_groups(self) -> deque[Group]:
+        """Groups with something to do, in order."""
+        size = self.config.shards.recordings
+        closed = self.state.closed_groups(self.chain)
+        pending: deque[Group] = deque()
+        for number in range(-(-self.state.recordings() // size)):
+            recordings = self.state.recordings_at(number * size, size)
+            if closed.get(number) != len(recordings):
+                pending.append(Group(number, deque(recordings), len(recordings)))
+        return pending
+
+    def _admit(self, pending: deque[Group]) -> None:
+        """Begin recordings while there is room."""
+        limit = _IN_FLIGHT * self.config.workers
+        while len(self.ready) + len(self.running) < limit and self._has_room():
+            group = next((group for group in self.groups.values() if group.waiting), None)
+            if group is None:
+                if not pending or len(self.groups) >= _OPEN_GROUPS:
+                    return
+                group = pending.popleft()
+                self.groups[group.number] = group
+                if not group.waiting:
+                    return
+            record = group.waiting.popleft()
+            self.begun += 1
+            self._advance(record, 0, group)
+
+    def _advance(self, record: Record, stage: int, group: Group) -> None:
+        """Take a record as far as results are known already; queue the first stage that is not."""
+        if stage == len(self.specs):
+            group.kept.append(record)
+            return
+        known = self.state.result(stage, record.id, basis_of(self.chains[stage], record))
+        if known is not None and all(self._is_there(made) for made in known.records):
+            self._take(known, group)
+        else:
+            group.open += 1
+            self.ready.append(Job(stage, record, group.number))
+
+    def _take(self, result: StageResult, group: Group) -> None:
+        """Go on from a result."""
+        if result.status == "failed" and result.reason in PASSING:
+            group.clean = False
+        for made in result.records:
+            group.work.update({ref.path: ref.size for ref in _inside(made)})
+            self._advance(made, result.stage + 1, group)
+
+    def _is_there(self, record: Record) -> bool:
+        """Whether the files of a record have not been cleared away."""
+        return all((self.root / ref.path).exists() for ref in record.files.values())
+
+    def _start_ready(self) -> None:
+        now = time.monotonic()
+        while self.later and self.later[0][0] <= now:
+            self.ready.append(heapq.heappop(self.later)[2])
+        while self.ready and self.hands.free():
+            job = self.ready.popleft()
+            self.numbers += 1
+            self.running[self.numbers] = job
+            self.hands.submit(self._task(self.numbers, job))
+
+    def _task(self, number: int, job: Job) -> Task:
+        if job.record is None:
+            return Task(number, write_shard, (str(self.root), job.group, job.split, job.lines), _PACK_LIMIT_S)
+        arguments = (self.specs[job.stage], self._folder(job.stage), job.record.to_json(), str(self.root))
+        return Task(number, run_stage, arguments, self.config.retries.stage_limit_s)
+
+    def _folder(self, stage: int) -> str:
+        return f"{stage:02d}-{self.specs[stage].name}"
+
+    def _settle(self, end: Finished) -> None:
+        """Record what came of a job, and go on from it."""
+        job = self.running.pop(end.number)
+        group = self.groups[job.group]
+        value = Problem(end.problem, end.sentence, False) if end.problem is not None else end.value
+        if job.record is None:
+            if isinstance(value, Problem):
+                raise ValueError(f"{shard_name(job.split, job.group)} cannot be written: {value.sentence}")
+            group.shards.append(value)
+            group.open -= 1
+            return
+        if isinstance(value, Problem) and value.transient and job.attempt < self.config.retries.attempts:
+            job.attempt += 1
+            pause_s = self.config.retries.pause_before(job.attempt)
+            heapq.heappush(self.later, (time.monotonic() + pause_s, end.number, job))
+            return
+        result = self._result(job, job.record, value, end.seconds)
+        self.state.store(result)
+        group.open -= 1
+        self._take(result, group)
+
+    def _result(
+        self, job: Job, record: Record, value: Passed | Rejected | Problem, seconds: float
+    ) -> StageResult:
+        blank = StageResult(
+            stage=job.stage,
+            record=record.id,
+            recording=record.recording,
+            basis=basis_of(self.chains[job.stage], record),
+            status="passed",
+            attempts=job.attempt,
+            seconds=seconds,
+        )
+        if isinstance(value, Passed):
+            return replace(blank, records=value.records)
+        if isinstance(value, Rejected):
+            return replace(
+                blank,
+                status="rejected",
+                reason=value.reason,
+                sentence=value.sentence,
+                numbers=value.numbers,
+            )
+        return replace(blank, status="failed", reason=value.kind, sentence=value.sentence)
+
+    def _close_finished(self) -> None:
+        """Pack groups whose recordings are finished; close those that are packed."""
+        for group in list(self.groups.values()):
+            if group.waiting or group.open:
+                continue
+            if not group.packing:
+                group.packing = True
+                self._pack(group)
+            if group.open:
+                continue
+            self._close(group)
+
+    def _pack(self, group: Group) -> None:
+        """Queue the shards of a group that are not written as they should be."""
+        splits: dict[str, list[Record]] = {}
+        for record in sorted(group.kept, key=lambda kept: (self.state.place_of(kept.recording), kept.id)):
+            splits.setdefault(self.config.splits.of(record), []).append(record)
+        for split, records in splits.items():
+            written = self.state.shard(group.number, split)
+            there = (self.root / shard_name(split, group.number)).exists()
+            if written is not None and there and written.content == content_hash(records):
+                group.shards.append(written)
+                continue
+            group.open += 1
+            lines = tuple(record.to_json() for record in records)
+            self.ready.append(Job(-1, None, group.number, split=split, lines=lines))
+
+    def _close(self, group: Group) -> None:
+        names = {row.file for row in group.shards}
+        for split in ("train", "valid", "test"):
+            name = shard_name(split, group.number)
+            if name not in names:
+                for ending in (".tar", ".json"):
+                    (self.root / name).with_suffix(ending).unlink(missing_ok=True)
+        # A group with a failure that may go away stays open for the next run, with its shards written.
+        size = group.recordings if group.clean else -1
+        self.state.close_group(group.number, self.chain, size, group.shards)
+        if group.clean and not self.config.shards.keep_work:
+            self._clear_work(group)
+        del self.groups[group.number]
+
+    def _clear_work(self, group: Group) -> None:
+        size = self.config.shards.recordings
+        for recording in self.state.recordings_at(group.number * size, size):
+            for result in self.state.results_of(recording.id):
+                for made in result.records:
+                    for ref in _inside(made):
+                        (self.root / ref.path).unlink(missing_ok=True)
+
+    def _held_bytes(self) -> int:
+        """Bytes of the files of unfinished shards."""
+        return sum(sum(group.work.values()) for group in self.groups.values())
+
+    def _has_room(self) -> bool:
+        return self._held_bytes() < self.config.max_work_gb * 1e9
+
+    def _check_stuck(self, pending: deque[Group]) -> None:
+        """A limit on disk that no shard can meet would otherwise wait for ever."""
+        idle = not self.running and not self.ready and not self.later
+        waiting = pending or any(group.waiting for group in self.groups.values())
+        if idle and waiting and not self._has_room():
+            held = self._held_bytes() / 1e9
+            raise ValueError(
+                f"files of unfinished shards take {held:.2f} GB and max_work_gb is {self.config.max_work_gb:g}; "
+                "raise it or lower shards.recordings"
+            )
+
+    def _pause(self) -> float:
+        """Seconds to wait for workers: not beyond the next attempt of something."""
+        if not self.later:
+            return _WAIT_S
+        return min(_WAIT_S, max(0.0, self.later[0][0] - time.monotonic()))
+
+    def _tell(self) -> None:
+        open_ = sum(group.open for group in self.groups.values())
+        label = f"{self.begun}/{self.total} recordings begun, {open_} records under way"
+        self.progress(label, max(0, self.begun - len(self.groups)) / max(1, self.total))
+
+    def _group_of(self, recording: str) -> int:
+        place = self.state.place_of(recording)
+        return (place or 0) // self.config.shards.recordings
+
+    def _clear_partial_files(self) -> None:
+        """What killed workers left half made."""
+        work = self.root / "work"
+        for path in work.rglob(".*.partial*") if work.is_dir() else ():
+            path.unlink(missing_ok=True)
+        if work.is_dir() and not any(work.iterdir()):
+            shutil.rmtree(work)
+
+
+def _inside(record: Record) -> list[FileRef]:
+    """Files of a record that the build made."""
+    return [ref for ref in record.files.values() if not Path(ref.path).is_absolute()]
