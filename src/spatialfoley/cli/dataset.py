@@ -6,18 +6,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from spatialfoley.cli import dataset_build
 from spatialfoley.cli.reporting import one_sentence, progress_bar, say, warn
 
 if TYPE_CHECKING:
     from spatialfoley.dataset.preparing import Prepared
 
-app = typer.Typer(help="Make clips ready for training.", no_args_is_help=True)
-
-
-# A group of one verb would otherwise take the verb's place.
-@app.callback()
-def group() -> None:
-    """Make clips ready for training."""
+app = typer.Typer(help="Build data sets, and make clips ready for training.", no_args_is_help=True)
+app.command("build")(dataset_build.build)
 
 
 @app.command("prepare")
