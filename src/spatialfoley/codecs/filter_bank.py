@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
@@ -69,12 +69,11 @@ class FilterBank:
             )
 
     def filters(self) -> Tensor:
-        """The weights (bands, fft_samples // 2 + 1), float32."""
-        bins_hz = torch.linspace(0.0, self.rate_hz / 2, self.fft_samples // 2 + 1, dtype=torch.float64)
-        lowest, highest = mel_of_hz(
-            torch.tensor([self.lowest_hz, self.highest_hz], dtype=torch.float64), self.scale
-        )
-        corners = torch.linspace(lowest, highest, self.bands + 2, dtype=torch.float64)
+        """The weights (bands, fft_samples // 2 + 1), float32, on the CPU whatever the default device is."""
+        kind: dict[str, Any] = {"dtype": torch.float64, "device": "cpu"}
+        bins_hz = torch.linspace(0.0, self.rate_hz / 2, self.fft_samples // 2 + 1, **kind)
+        lowest, highest = mel_of_hz(torch.tensor([self.lowest_hz, self.highest_hz], **kind), self.scale)
+        corners = torch.linspace(lowest, highest, self.bands + 2, **kind)
         places = mel_of_hz(bins_hz, self.scale)
         if self.flanks == "hz":
             corners, places = hz_of_mel(corners, self.scale), bins_hz
