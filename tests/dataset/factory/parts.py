@@ -32,6 +32,9 @@ class Numbered:
             name = f"n-{number:04d}"
             yield Record(name, name, facts={"number": number, "licence": "CC0-1.0"})
 
+    def fetch_depends_on(self) -> dict[str, object]:
+        return {}
+
     def fetch(self, record: Record, space: Workspace) -> Outcome:
         time.sleep(self.pause_s)
         with space.new_file(record.id, "sound", ".txt") as new:

@@ -132,6 +132,16 @@ def test_a_source_that_grew_keeps_what_was_built(tmp_path: Path) -> None:
     }
 
 
+def test_a_source_of_another_kind_is_refused(tmp_path: Path) -> None:
+    build(config(tmp_path / "set", count=2))
+    world = {"kind": "world", "recordings": 1}
+    other = from_mapping(BuildConfig, {**settings(tmp_path / "set"), "source": world}, "test")
+    with pytest.raises(
+        ValueError, match=f"holds recordings of source '{PARTS}', not 'world'; build into another"
+    ):
+        build(other)
+
+
 def test_a_limit_on_disk_that_no_shard_can_meet_is_said(tmp_path: Path) -> None:
     tight = from_mapping(BuildConfig, {**settings(tmp_path / "set"), "max_work_gb": 1e-9}, "test")
     with pytest.raises(ValueError, match=r"max_work_gb is 1e-09; raise it or lower shards\.recordings"):

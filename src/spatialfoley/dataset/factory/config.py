@@ -160,7 +160,12 @@ class BuildConfig:
         chains = []
         so_far = hashlib.sha256()
         for spec in self.specs():
-            said = json.dumps([spec.name, spec.load().version, dict(spec.settings)], sort_keys=True)
+            settings = dict(spec.settings)
+            if spec.name == "fetch":
+                source: Any = self.load_source()
+                if hasattr(source, "fetch_depends_on"):
+                    settings = {"kind": self.source["kind"], **source.fetch_depends_on()}
+            said = json.dumps([spec.name, spec.load().version, settings], sort_keys=True)
             so_far.update(said.encode())
             chains.append(so_far.hexdigest()[:16])
         return tuple(chains)

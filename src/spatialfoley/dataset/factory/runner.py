@@ -61,6 +61,7 @@ def build(
         state = BuildState(root / STATE_FILE)
         hands = executor or WorkerPool(config.workers)
         try:
+            state.keep_source(config.source["kind"])
             state.add_recordings(config.load_source().records())
             _Build(config, root, state, hands, progress).run(set(retry))
             return write_lists(config, root, state)

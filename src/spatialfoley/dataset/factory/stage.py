@@ -165,7 +165,8 @@ class Source(Protocol):
     """Where recordings come from; a frozen dataclass of settings in a file under ``dataset/sources``, ``SOURCE``.
 
     A source whose recordings have to be brought here first also has ``fetch(record, space) -> Outcome``; it is the
-    build's first stage then.
+    build's first stage then. With ``fetch_depends_on()`` it names the settings that change what is fetched; without
+    it, all do, and a list that has grown fetches everything anew.
     """
 
     version: ClassVar[int]

@@ -37,6 +37,7 @@ CREATE INDEX IF NOT EXISTS results_of_recording ON results (recording);
 CREATE TABLE IF NOT EXISTS shards (
     number INTEGER NOT NULL, split TEXT NOT NULL, content TEXT NOT NULL, file TEXT NOT NULL, sha256 TEXT NOT NULL,
     size INTEGER NOT NULL, clips INTEGER NOT NULL, PRIMARY KEY (number, split));
+CREATE TABLE IF NOT EXISTS source (kind TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS closed (number INTEGER PRIMARY KEY, chain TEXT NOT NULL, recordings INTEGER NOT NULL);
 """
 
@@ -114,6 +115,20 @@ class BuildState:
         """Write everything to the one file and close it."""
         self._database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         self._database.close()
+
+    def keep_source(self, kind: str) -> None:
+        """Note the kind of source that the recordings are from.
+
+        Raises:
+            ValueError: They are from another one.
+        """
+        row = self._database.execute("SELECT kind FROM source").fetchone()
+        if row is None:
+            self._database.execute("INSERT INTO source VALUES (?)", (kind,))
+        elif row[0] != kind:
+            raise ValueError(
+                f"{self.path.parent} holds recordings of source {row[0]!r}, not {kind!r}; build into another folder"
+            )
 
     def add_recordings(self, records: Iterable[Record]) -> int:
         """Give new recordings the next places; known ones keep theirs, whose facts are brought up to date.
