@@ -9,27 +9,6 @@ from spatialfoley.media.audio import write_audio
 from spatialfoley.spatial.direction import unit_vectors
 from spatialfoley.spatial.foa import encode
 from spatialfoley.spatial.signal import SpatialAudio
-from tests.flow_folders import write_visaudio_folder
-from tests.twin_folders import write_twin_folder
-
-
-def test_a_model_is_scored_on_the_world(
-    tiny_model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    arguments = ["evaluate", "--suite", "world", "--model", str(tiny_model), "--out", str(tmp_path)]
-    arguments += ["--clips", "2", "--turn-clips", "1", "--duration-s", "1"]
-    assert run(arguments) == 0
-    shown = capsys.readouterr().out
-    assert "angle, median" in shown
-    assert "the field turns by" in shown
-    results = json.loads((tmp_path / "results.json").read_text())
-    row = results["tables"]["single in view"]
-    assert set(row) == {"generated", "truth", "codec", "ambi_encode", "noise"}
-    assert row["truth"]["angle_median_deg"]["value"] < 1
-    assert results["failures"] == {}
-    before = (tmp_path / "clips.jsonl").read_text()
-    assert run(arguments) == 0
-    assert (tmp_path / "clips.jsonl").read_text() == before
 
 
 def test_folders_are_compared(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -73,22 +52,3 @@ def test_bad_input_gets_one_sentence(
     error = capsys.readouterr().err.strip()
     assert sentence in error
     assert len(error.splitlines()) == 1
-
-
-def test_a_model_of_two_ears_is_asked_without_a_camera_and_scored_by_them(tmp_path: Path) -> None:
-    row = scored_on_one_clip(write_visaudio_folder(tmp_path / "visaudio"), tmp_path / "scores")
-    assert row["angle_median_deg"] is None
-    assert row["ear_coherence_median"]["count"] == 1
-
-
-@pytest.mark.parametrize(("form", "layout"), [("sign-factored", "binaural"), ("parametric", "foa")])
-def test_a_tiny_twin_is_scored_by_what_it_makes(form: str, layout: str, tmp_path: Path) -> None:
-    row = scored_on_one_clip(write_twin_folder(tmp_path / "twin", form, layout), tmp_path / "scores")
-    assert (row["angle_median_deg"] is not None) == (layout == "foa")
-    assert row["ear_coherence_median"]["count"] == 1
-
-
-def scored_on_one_clip(model: Path, out: Path) -> dict:
-    arguments = ["evaluate", "--suite", "world", "--model", str(model), "--out", str(out)]
-    assert run([*arguments, "--clips", "1", "--turn-clips", "0", "--duration-s", "1"]) == 0
-    return json.loads((out / "results.json").read_text())["tables"]["single in view"]["generated"]

@@ -6,9 +6,21 @@ import numpy as np
 import pytest
 
 from spatialfoley.evaluation.suite.clips import WorldClip, clip_truth, make_world_clip
-from spatialfoley.evaluation.suite.figures import SINGLE, TURNING, SuiteResult
-from spatialfoley.evaluation.suite.run import WorldSuiteSettings, run_world_suite
+from spatialfoley.evaluation.suite.figures import SINGLE, TURNING, Row, SuiteResult
+from spatialfoley.evaluation.suite.run import run_world_suite
 from spatialfoley.evaluation.suite.scores import turn_deg
+from spatialfoley.evaluation.suite.settings import WorldSuiteSettings
+from spatialfoley.evaluation.suite.systems import (
+    AMBI_ENCODED_TRUTH,
+    Generate,
+    System,
+    codec_system,
+    model_system,
+    noise_system,
+    truth_system,
+    two_stage_system,
+)
+from spatialfoley.generators.spatializer.ambi_encode import ambi_encode
 from spatialfoley.spatial.binaural import render_binaural
 from spatialfoley.spatial.foa import as_world, listen_from, rotate
 from spatialfoley.spatial.signal import SpatialAudio
@@ -33,15 +45,34 @@ def silence(clip: WorldClip) -> SpatialAudio:
     return SpatialAudio(np.zeros((4, 80000)), 16000, "foa")
 
 
-def thinned(audio: SpatialAudio) -> SpatialAudio:
+def thinned(field: SpatialAudio, ears: SpatialAudio) -> SpatialAudio:
     """A poor codec: directional channels at half level."""
-    return SpatialAudio(audio.samples * np.array([[1], [0.5], [0.5], [0.5]]), audio.rate_hz, "foa")
+    return SpatialAudio(field.samples * np.array([[1], [0.5], [0.5], [0.5]]), field.rate_hz, "foa")
+
+
+def suite_of(generate: Generate, label: str = "generated") -> list[System]:
+    """A model beside baselines."""
+    place = two_stage_system(
+        "ambi-enc", lambda mono, video, camera, seed: ambi_encode(mono, camera), "ambi-enc"
+    )
+    return [model_system("generated", generate, label), place, truth_system(), noise_system()]
+
+
+def result_of(generate: Generate, settings: WorldSuiteSettings, folder: Path) -> SuiteResult:
+    return run_world_suite(suite_of(generate), settings, folder).result
+
+
+def row_of(generate: Generate, settings: WorldSuiteSettings, folder: Path) -> Row:
+    """Figures of a model by itself on clips in view."""
+    systems = [model_system("generated", generate, "generated"), truth_system()]
+    return run_world_suite(systems, settings, folder).result.tables["in_view"]["generated"]
 
 
 @pytest.fixture(scope="module")
 def oracle(tmp_path_factory: pytest.TempPathFactory) -> tuple[SuiteResult, Path]:
     folder = tmp_path_factory.mktemp("oracle")
-    return run_world_suite(truth_of, SETTINGS, folder, codec_round_trip=thinned, label="truth"), folder
+    systems = [*suite_of(truth_of, "perfect"), codec_system("generated", thinned, "thin")]
+    return run_world_suite(systems, SETTINGS, folder).result, folder
 
 
 def test_the_truth_scores_perfectly(oracle: tuple[SuiteResult, Path]) -> None:
@@ -64,41 +95,45 @@ def test_the_truth_scores_perfectly(oracle: tuple[SuiteResult, Path]) -> None:
 
 
 def test_the_field_turns_with_the_camera(oracle: tuple[SuiteResult, Path]) -> None:
-    turn = oracle[0].turn
+    assert set(oracle[0].turns) == {"generated"}
+    turn = oracle[0].turns["generated"]
     assert turn["median_deg"].value == pytest.approx(90, abs=0.5)
     assert (turn["within_15_deg"].value, turn["within_15_deg"].count) == (1, 2)
 
 
 def test_baselines_stand_beside(oracle: tuple[SuiteResult, Path]) -> None:
     tables = oracle[0].tables
-    assert set(tables["in_view"]) == {"generated", "truth", "codec", "ambi_encode", "noise"}
-    centred, away = tables["centred"]["ambi_encode"], tables["off_screen"]["ambi_encode"]
+    names = {"generated", "truth", "codec of generated", AMBI_ENCODED_TRUTH, "noise"}
+    assert set(tables["in_view"]) == names
+    centred, away = tables["centred"][AMBI_ENCODED_TRUTH], tables["off_screen"][AMBI_ENCODED_TRUTH]
     assert centred["angle_median_deg"].value < 5
     assert away["angle_median_deg"].value > 40
     assert tables["in_view"]["noise"]["angle_median_deg"].value > 40
     assert tables["in_view"]["noise"]["level_difference_median_db"].value == pytest.approx(0, abs=0.2)
-    assert tables["in_view"]["codec"]["psi_median"].value == pytest.approx(2 * 0.5 / 1.25, abs=0.02)
-    assert oracle[0].differences["off_screen"]["cc/all/correct"].value > 0.3
+    assert tables["in_view"]["codec of generated"]["psi_median"].value == pytest.approx(
+        2 * 0.5 / 1.25, abs=0.02
+    )
+    assert oracle[0].differences["off_screen"]["generated"]["cc/all/correct"].value > 0.3
 
 
-def test_files_are_written(oracle: tuple[SuiteResult, Path]) -> None:
+def test_figures_and_records_are_written(oracle: tuple[SuiteResult, Path]) -> None:
     result, folder = oracle
-    document = json.loads((folder / "results.json").read_text())
+    document = json.loads((folder / "figures.json").read_text())
     assert document["tables"][SINGLE]["truth"]["angle_median_deg"]["count"] == 4
     assert document["settings"]["clips"] == 8
-    lines = [json.loads(line) for line in (folder / "clips.jsonl").read_text().splitlines()]
-    assert [line["index"] for line in lines] == list(range(8))
-    assert all(line["seed"] in HELD_OUT_SEEDS for line in lines)
-    assert [line["kind"] for line in lines[:4]] == list(SCENE_KINDS)
-    report = (folder / "report.md").read_text()
-    assert f"## {SINGLE} (4 clips)" in report
-    assert "generated − ambi_encode" in report
+    assert len(list(folder.glob("systems/*"))) == 5
+    for system in folder.glob("systems/*"):
+        lines = [json.loads(line) for line in (system / "clips.jsonl").read_text().splitlines()]
+        assert [line["index"] for line in lines] == list(range(8))
+        assert all(line["seed"] in HELD_OUT_SEEDS for line in lines)
+        assert [line["kind"] for line in lines[:4]] == list(SCENE_KINDS)
     assert result.failures == {}
+    assert result.scored["in_view"] == dict.fromkeys(result.systems, 2)
 
 
 def test_mirrored_field_is_confused(tmp_path: Path) -> None:
     settings = replace(SETTINGS, clips=4, kinds=("in_view",), turn_clips=0)
-    row = run_world_suite(mirrored, settings, tmp_path).tables["in_view"]["generated"]
+    row = row_of(mirrored, settings, tmp_path)
     assert row["left_right_confusion"].count > 0
     assert row["left_right_confusion"].value == 1
     assert row["class_accuracy"].value == 1
@@ -106,14 +141,17 @@ def test_mirrored_field_is_confused(tmp_path: Path) -> None:
 
 def test_silence_has_defined_scores(tmp_path: Path) -> None:
     settings = replace(SETTINGS, clips=2, kinds=("in_view",), turn_clips=1)
-    result = run_world_suite(silence, settings, tmp_path)
+    result = result_of(silence, settings, tmp_path)
     row = result.tables["in_view"]["generated"]
     assert row["angle_median_deg"].value == 90
     assert (row["cc/5fps/correct"].value, row["auc/5fps/reference"].value) == (0, 0.5)
     assert row["class_accuracy"].value == 0
     assert row["onset_error_median_s"].value == 0.25
     assert row["left_right_confusion"] is None
-    assert (result.turn["median_deg"], result.turn["within_15_deg"].value) == (None, 0)
+    turn = result.turns["generated"]
+    assert (turn["median_deg"], turn["within_15_deg"].value) == (None, 0)
+    assert row["intensity_angle_median_deg"].value == 90
+    assert row["energy_l1/all/correct"].value == pytest.approx(0.25, abs=0.01)
 
 
 def test_failures_are_counted_and_tried_again(tmp_path: Path) -> None:
@@ -126,24 +164,65 @@ def test_failures_are_counted_and_tried_again(tmp_path: Path) -> None:
             raise RuntimeError("out of luck")
         return truth_of(clip)
 
-    first = run_world_suite(sometimes, settings, tmp_path)
-    assert first.failures == {1: "RuntimeError: out of luck"}
-    assert first.groups["centred"] == 1
-    assert "clip 1 failed: RuntimeError: out of luck" in (tmp_path / "report.md").read_text()
+    first = result_of(sometimes, settings, tmp_path)
+    assert first.failures == {"generated, clip 1": "RuntimeError: out of luck"}
+    assert first.scored["centred"] == {"generated": 1, AMBI_ENCODED_TRUTH: 2, "truth": 2, "noise": 2}
     # As after an interruption in the middle of a line.
-    with (tmp_path / "clips.jsonl").open("a") as lines:
+    (lines_of_model,) = tmp_path.glob("systems/generated-*/clips.jsonl")
+    with lines_of_model.open("a") as lines:
         lines.write('{"index": 0, "ki')
-    second = run_world_suite(sometimes, settings, tmp_path)
+    second = result_of(sometimes, settings, tmp_path)
     assert second.failures == {}
-    assert second.groups["centred"] == 2
+    assert second.scored["centred"]["generated"] == 2
     assert seen == [0, 1, 1]
 
 
-def test_folder_of_another_run_is_refused(tmp_path: Path) -> None:
+def test_a_folder_of_other_settings_is_refused(tmp_path: Path) -> None:
     settings = replace(SETTINGS, clips=1, turn_clips=0)
-    run_world_suite(silence, settings, tmp_path, label="one")
-    with pytest.raises(ValueError, match=r"other label, seed \(one, 0\); give an empty folder"):
-        run_world_suite(silence, replace(settings, seed=5), tmp_path, label="two")
+    run_world_suite([truth_system()], settings, tmp_path)
+    with pytest.raises(ValueError, match=r"other seed \(0\); give an empty folder"):
+        run_world_suite([truth_system()], replace(settings, seed=5), tmp_path)
+
+
+def test_other_weights_of_the_same_name_begin_anew_and_more_clips_go_on(tmp_path: Path) -> None:
+    settings = replace(SETTINGS, clips=1, kinds=("in_view",), turn_clips=0)
+    seen: list[str] = []
+
+    def counted(label: str) -> list[System]:
+        def generate(clip: WorldClip) -> SpatialAudio:
+            seen.append(f"{label} {clip.index}")
+            return silence(clip)
+
+        return [model_system("generated", generate, label), truth_system()]
+
+    for label in ("one", "two", "one"):
+        run_world_suite(counted(label), settings, tmp_path)
+    run_world_suite(counted("one"), replace(settings, clips=2), tmp_path)
+    assert seen == ["one 0", "two 0", "one 1"]
+
+
+def light_systems() -> list[System]:
+    """Of a module, so that other processes find it."""
+    return [truth_system(), noise_system()]
+
+
+def test_several_processes_find_the_same(tmp_path: Path) -> None:
+    settings = replace(SETTINGS, clips=3, duration_s=1.0)
+    alone = run_world_suite(light_systems(), settings, tmp_path / "alone").result
+    done: list[float] = []
+    together = run_world_suite(
+        light_systems(),
+        settings,
+        tmp_path / "together",
+        progress=lambda label, fraction: done.append(fraction),
+        jobs=2,
+        build=light_systems,
+    ).result
+    assert together.tables == alone.tables
+    assert together.frechet == alone.frechet
+    assert done == pytest.approx([1 / 3, 2 / 3, 1])
+    with pytest.raises(ValueError, match="jobs is 2; give 1, or more with a way to build"):
+        run_world_suite(light_systems(), settings, tmp_path, jobs=2)
 
 
 @pytest.mark.parametrize("yaw_deg", [0, 60, 90, 170])
@@ -181,7 +260,7 @@ def mono(clip: WorldClip) -> SpatialAudio:
 
 
 def test_a_field_is_heard_as_well_as_seen(oracle: tuple[SuiteResult, Path]) -> None:
-    result, folder = oracle
+    result, _ = oracle
     table = result.tables["in_view"]
     for name in ("generated", "truth"):
         row = table[name]
@@ -190,22 +269,28 @@ def test_a_field_is_heard_as_well_as_seen(oracle: tuple[SuiteResult, Path]) -> N
         assert (row["louder_ear_right"].value, row["delay_side_right"].value) == (1, 1)
         assert row["ear_level_correlation"].value == pytest.approx(1)
         assert row["mono_collapse"].value == 0
-    assert table["ambi_encode"]["mono_collapse"].value == 1
-    assert table["ambi_encode"]["louder_ear_right"].value == 0.5
+    assert table[AMBI_ENCODED_TRUTH]["mono_collapse"].value == 1
+    assert table[AMBI_ENCODED_TRUTH]["louder_ear_right"].value == 0.5
     assert table["noise"]["ear_coherence_difference_median"].value < -0.3
-    assert result.frechet["generated"]["frechet_ears"].value == pytest.approx(0, abs=1e-3)
-    assert (
-        result.frechet["noise"]["frechet_mix"].value > 3 * result.frechet["ambi_encode"]["frechet_mix"].value
-    )
     assert "8 clips in 336 dimensions" in (result.frechet_note or "")
-    report = (folder / "report.md").read_text()
-    assert "| louder ear right | 100.0%" in report
-    assert "Distance from the true ears, all clips" in report
+
+
+def test_distances_of_the_truth_are_zero_and_noise_is_far(oracle: tuple[SuiteResult, Path]) -> None:
+    result, _ = oracle
+    near, far = result.frechet["generated"], result.frechet["noise"]
+    for key in ("frechet_ears", "frechet_mix", "frechet_w", "frechet_channels"):
+        assert near[key].value == pytest.approx(0, abs=1e-3)
+        assert far[key].value > 3 * result.frechet[AMBI_ENCODED_TRUTH][key].value
+    row, noise = result.tables["in_view"]["generated"], result.tables["in_view"]["noise"]
+    for key in ("kl/av-bench", "kl/audioldm", "envelope_l1", "ear_envelope_l1", "energy_l1/5fps/correct"):
+        assert row[key].value == pytest.approx(0, abs=1e-4)
+        assert noise[key].value > 0.03
+    assert row["intensity_angle_median_deg"].value < 0.5
 
 
 def test_true_ears_of_another_rate_score_perfectly_and_have_no_field(tmp_path: Path) -> None:
     settings = replace(SETTINGS, clips=8, kinds=("in_view", "several"), camera="turning")
-    result = run_world_suite(ears_of_truth, settings, tmp_path)
+    result = result_of(ears_of_truth, settings, tmp_path)
     row = result.tables["in_view"]["generated"]
     assert row["ear_level_error_median_db"].value < 0.2
     assert row["ear_delay_error_median_us"].value < 15
@@ -216,17 +301,19 @@ def test_true_ears_of_another_rate_score_perfectly_and_have_no_field(tmp_path: P
     assert result.tables[TURNING]["generated"]["ear_level_following"].value > 0.99
     assert result.tables["several"]["generated"]["louder_ear_right"].value == 1
     assert (row["angle_median_deg"], row["cc/all/correct"], row["psi_median"]) == (None, None, None)
-    assert result.turn["within_15_deg"] is None
-    assert "| angle, median ° | – | 0.0" in (tmp_path / "report.md").read_text()
+    assert result.turns["generated"]["within_15_deg"] is None
+    assert result.differences["in_view"] == {}
+    assert result.frechet["generated"]["frechet_channels"] is None
+    assert result.frechet["generated"]["frechet_ears"].value < 20
 
 
 def test_swapped_ears_and_one_channel_are_found_out(tmp_path: Path) -> None:
     settings = replace(SETTINGS, clips=3, kinds=("in_view",))
-    wrong = run_world_suite(swapped_ears, settings, tmp_path / "swapped").tables["in_view"]["generated"]
+    wrong = row_of(swapped_ears, settings, tmp_path / "swapped")
     assert (wrong["louder_ear_right"].value, wrong["delay_side_right"].value) == (0, 0)
     assert wrong["ear_level_correlation"].value < -0.9
     assert wrong["class_accuracy"].value == 1
-    single = run_world_suite(mono, settings, tmp_path / "mono").tables["in_view"]["generated"]
+    single = row_of(mono, settings, tmp_path / "mono")
     assert (single["louder_ear_right"].value, single["delay_side_right"].value) == (0.5, 0.5)
     assert single["mono_collapse"].value == 1
     assert single["left_right_distance_median"].value == 0
@@ -236,8 +323,10 @@ def test_swapped_ears_and_one_channel_are_found_out(tmp_path: Path) -> None:
 def test_layouts_without_ears_fail_by_clip(tmp_path: Path) -> None:
     settings = replace(SETTINGS, clips=1, kinds=("in_view",))
     stereo = SpatialAudio(np.zeros((2, 80000)), 16000, "stereo")
-    result = run_world_suite(lambda clip: stereo, settings, tmp_path)
-    assert "audio has layout 'stereo'; ears can be had of binaural, mono, foa" in result.failures[0]
+    result = result_of(lambda clip: stereo, settings, tmp_path)
+    reason = result.failures["generated, clip 0"]
+    assert "audio has layout 'stereo'; ears can be had of binaural, mono, foa" in reason
+    assert result.tables["in_view"]["generated"]["class_accuracy"] is None
 
 
 def test_clips_without_embeddings_are_made_again(tmp_path: Path) -> None:
@@ -248,8 +337,9 @@ def test_clips_without_embeddings_are_made_again(tmp_path: Path) -> None:
         seen.append(clip.index)
         return mono(clip)
 
-    first = run_world_suite(counted, settings, tmp_path)
-    (tmp_path / "embeddings" / "00001.npz").unlink()
-    second = run_world_suite(counted, settings, tmp_path)
+    first = result_of(counted, settings, tmp_path)
+    (lost,) = tmp_path.glob("systems/generated-*/embeddings/00001.npz")
+    lost.unlink()
+    second = result_of(counted, settings, tmp_path)
     assert seen == [0, 1, 1]
     assert second.frechet == first.frechet

@@ -17,6 +17,7 @@ from spatialfoley.evaluation.metrics.binaural import (
     louder_ear_right,
     mean_coherence,
 )
+from spatialfoley.evaluation.metrics.envelope import envelope_l1
 from spatialfoley.evaluation.metrics.overlap_windows import SCORE_RATE_HZ
 from spatialfoley.evaluation.suite.clips import ClipTruth, EarTruth
 from spatialfoley.media.audio import fit_length, resample
@@ -46,6 +47,7 @@ class EarScores:
         mono_collapse: Whether both ears are one channel although the true ears are not.
         distance: Left-right distance D.
         true_distance: The same of the true ears.
+        envelope_l1: E-L1 of both ears.
         level_moments: Sums of true and estimated level differences, for correlations over clips.
         silent: Whether there is no sound at all.
     """
@@ -59,6 +61,7 @@ class EarScores:
     mono_collapse: bool | None
     distance: float
     true_distance: float
+    envelope_l1: float
     level_moments: tuple[float, ...]
     silent: bool
 
@@ -104,6 +107,7 @@ def score_ears(truth: EarTruth, ears: FloatArray) -> EarScores:
         mono_collapse=is_mono_collapse(truth.ears, ears),
         distance=left_right_distance(ears),
         true_distance=left_right_distance(truth.ears),
+        envelope_l1=envelope_l1(truth.ears, ears, SCORE_RATE_HZ),
         level_moments=tuple(float(value) for value in level_moments(true, found)),
         silent=not bool(np.any(ears)),
     )

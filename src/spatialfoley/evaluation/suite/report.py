@@ -1,108 +1,216 @@
-"""Figures of a suite as files: JSON for programs, Markdown tables for readers."""
+"""Figures of a suite as a report: tables of systems by figures, spread of direction errors, clips to hear."""
 
 import json
-from collections.abc import Sequence
-from dataclasses import asdict
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Any
 
-from spatialfoley.evaluation.metrics.statistics import Interval
-from spatialfoley.evaluation.suite.figures import Row, SuiteResult
+import numpy as np
+
+from spatialfoley.evaluation.metrics.overlap_windows import VARIANTS
+from spatialfoley.evaluation.report.document import (
+    Exhibit,
+    Histogram,
+    Metric,
+    Report,
+    SystemRow,
+    Table,
+)
+from spatialfoley.evaluation.suite.columns import (
+    DISTANCES,
+    EARS,
+    FIELD,
+    HEADLINE,
+    SECONDS,
+    SOUND,
+    TURN,
+    overlap_columns,
+)
+from spatialfoley.evaluation.suite.figures import SINGLE, Row, SuiteResult
+from spatialfoley.evaluation.suite.records import Record
+from spatialfoley.evaluation.suite.systems import AMBI_ENCODED_TRUTH
 from spatialfoley.media.atomic import atomic_path
 
+FIGURES_FILE = "figures.json"
 
-def write_report(result: SuiteResult, folder: Path) -> None:
-    """Write `results.json` and `report.md`."""
-    with atomic_path(folder / "results.json") as path:
+DIRECTION_EDGES_DEG = np.concatenate([np.arange(0, 20, 2), np.arange(20, 181, 10)]).astype(float)
+
+_FAMILIES: tuple[tuple[str, str, tuple[Metric, ...]], ...] = (
+    ("where, field", "Sound fields, world axes.", FIELD),
+    ("where, energy maps", "SN3D maps, cells weighed by solid angle.", overlap_columns("correct")),
+    ("where, energy maps as published", "The published script's maps and AUC.", overlap_columns("reference")),
+    ("where, ears", "Two ears at the camera; a field is heard through head filters.", EARS),
+    ("when and what", "W of a field, else the mean of two ears.", SOUND),
+)
+
+
+def write_figures(result: SuiteResult, folder: Path) -> None:
+    """Write `figures.json`: every figure of every group and system, those that no table shows included."""
+    with atomic_path(folder / FIGURES_FILE) as path:
         path.write_text(json.dumps(asdict(result), indent=2) + "\n", encoding="utf-8")
-    with atomic_path(folder / "report.md") as path:
-        path.write_text(report_text(result), encoding="utf-8")
 
 
-def report_text(result: SuiteResult) -> str:
-    """The figures as Markdown tables; intervals are 95 %, by clip."""
+def suite_report(
+    result: SuiteResult,
+    records: Mapping[str, Sequence[Record]],
+    exhibits: Sequence[Exhibit] = (),
+    provenance: Mapping[str, Any] | None = None,
+) -> Report:
+    """The report of a suite.
+
+    Args:
+        result: The figures.
+        records: Of all clips by system, for how direction errors are spread.
+        exhibits: Clips to hear and see.
+        provenance: What else is to be told of where the figures come from: versions, command, machine.
+    """
+    systems = {name: asdict(info) for name, info in result.systems.items()}
+    return Report(
+        title=f"World suite: {', '.join(result.models) or 'baselines'}",
+        introduction=_introduction(result),
+        tables=tuple(_tables(result)),
+        histograms=tuple(_histograms(records)),
+        exhibits=tuple(exhibits),
+        provenance={"settings": result.settings, "systems": systems, **(provenance or {})},
+        failures=result.failures,
+    )
+
+
+def _introduction(result: SuiteResult) -> tuple[str, ...]:
     settings = result.settings
-    lines = [
-        f"# World suite: {result.label}",
-        "",
-        f"{result.clips} held-out clips of {settings['duration_s']:g} s, suite seed {settings['seed']}, "
+    return (
+        f"{result.clips} held-out clips of {settings['duration_s']:g} s of the synthetic world, suite seed "
+        f"{settings['seed']}; {len(result.systems)} systems make sound for the same clips and are scored alike. "
         f"{len(result.failures)} failed. Brackets: 95 % intervals by clip.",
-        "",
-        f"- seconds per clip, median: {_cell(result.seconds, '.2f')}",
-        f"- camera turned by 90°, field turns by, median: {_cell(result.turn['median_deg'], '.1f')}°",
-        f"- turns within 15° of that: {_cell(result.turn['within_15_deg'], '.0%')}",
+        "Models, and what is built on their sound, see nothing but the picture; the best values are marked among "
+        "them. The truth, its way through a codec, the true mono sound with a place, and noise mark the ends of "
+        "the scale.",
+    )
+
+
+def _tables(result: SuiteResult) -> list[Table]:
+    tables = []
+    if SINGLE in result.groups:
+        tables.append(_headline(result))
+    tables += _overall(result)
+    for group, clips in result.groups.items():
+        for family, caption, columns in _FAMILIES:
+            rows = result.tables[group]
+            table = _table(f"{group}: {family}", f"{clips} clips. {caption}", columns, rows, result, group)
+            tables += [table] if table else []
+        tables += _differences(result, group)
+    return tables
+
+
+def _headline(result: SuiteResult) -> Table:
+    rows = {
+        name: {
+            **row,
+            "frechet_ears": result.frechet.get(name, {}).get("frechet_ears"),
+            "seconds": result.seconds[name],
+        }
+        for name, row in result.tables[SINGLE].items()
+    }
+    caption = (
+        f"{result.groups[SINGLE]} clips with one source in view; Fréchet distance and seconds of all "
+        f"{result.clips} clips."
+    )
+    table = _table(f"Headline: {SINGLE}", caption, HEADLINE, rows, result, SINGLE)
+    if table is None:
+        raise ValueError("no system has a figure; every clip failed")
+    return table
+
+
+def _overall(result: SuiteResult) -> list[Table]:
+    """Figures of all clips together: distances between sets, and the camera's turn."""
+    note = (result.frechet_note,) if result.frechet_note else ()
+    turns = {name: {**row, "seconds": result.seconds[name]} for name, row in result.turns.items()}
+    found = [
+        _table(
+            "All clips: distance from the truth",
+            "Fréchet distances in the ears of the world's classifier.",
+            DISTANCES,
+            result.frechet,
+            result,
+            notes=note,
+        ),
+        _table(
+            "The camera is turned",
+            "The picture stays, the camera is said to have turned 90° to the left.",
+            TURN,
+            turns,
+            result,
+        ),
+        _table(
+            "Seconds per clip",
+            "Median; of two-stage systems both stages.",
+            (SECONDS,),
+            {name: {"seconds": seconds} for name, seconds in result.seconds.items()},
+            result,
+        ),
     ]
-    lines += [f"- clip {index} failed: {error}" for index, error in list(result.failures.items())[:20]]
-    if result.frechet:
-        lines += [
-            "",
-            "## Distance from the true ears, all clips",
-            "",
-            *_table(result.frechet, _FRECHET_COLUMNS),
-        ]
-        lines += ["", result.frechet_note] if result.frechet_note else []
-    for group, table in result.tables.items():
-        lines += ["", f"## {group} ({result.groups[group]} clips)", "", *_table(table, _COLUMNS)]
-        lines += ["", "Ears at the camera:", "", *_table(table, _EAR_COLUMNS)]
-        lines += ["", *_overlap_table(table, result.differences[group])]
-    return "\n".join(lines) + "\n"
+    return [table for table in found if table]
 
 
-Columns = tuple[tuple[str, str, str], ...]
-
-_COLUMNS: Columns = (
-    ("angle, median °", "angle_median_deg", ".1f"),
-    ("p90 °", "angle_p90_deg", ".1f"),
-    ("whole clip °", "clip_angle_median_deg", ".1f"),
-    ("left for right", "left_right_confusion", ".1%"),
-    ("onset error s", "onset_error_median_s", ".3f"),
-    ("missed", "onsets_missed", ".0%"),
-    ("false", "onsets_false", ".0%"),
-    ("class right", "class_accuracy", ".0%"),
-    ("coherence", "coherence_median", ".2f"),
-    ("psi", "psi_median", ".2f"),
-    ("level dB", "level_difference_median_db", "+.1f"),
-)
-
-
-_EAR_COLUMNS: Columns = (
-    ("level difference error, median dB", "ear_level_error_median_db", ".1f"),
-    ("level difference, correlation", "ear_level_correlation", ".2f"),
-    ("the same within clips", "ear_level_following", ".2f"),
-    ("louder ear right", "louder_ear_right", ".1%"),
-    ("time difference error, median µs", "ear_delay_error_median_us", ".0f"),
-    ("the same, mean µs", "ear_delay_error_mean_us", ".0f"),
-    ("earlier ear right", "delay_side_right", ".1%"),
-    ("coherence of the ears", "ear_coherence_median", ".2f"),
-    ("the same minus that of the truth", "ear_coherence_difference_median", "+.2f"),
-    ("one channel given twice", "mono_collapse", ".0%"),
-    ("left-right distance D", "left_right_distance_median", ".3f"),
-    ("silent", "silent", ".0%"),
-)
-
-_FRECHET_COLUMNS: Columns = (
-    ("Fréchet distance, mean of the ears", "frechet_ears", ".1f"),
-    ("Fréchet distance, mean signal", "frechet_mix", ".1f"),
-)
+def _differences(result: SuiteResult, group: str) -> list[Table]:
+    columns = tuple(
+        replace(column, form="+.3f", title=column.title + (", published" if variant == "reference" else ""))
+        for variant in VARIANTS
+        for column in overlap_columns(variant)
+        if not column.key.startswith("energy_l1")
+    )
+    table = _table(
+        f"{group}: energy maps, difference from {AMBI_ENCODED_TRUTH}",
+        "Clip by clip; above 0 the model is better than the true sound placed in the centre of the picture.",
+        columns,
+        result.differences[group],
+        result,
+    )
+    return [table] if table else []
 
 
-def _table(table: dict[str, Row], columns: Columns) -> list[str]:
-    rows = [[title, *(_cell(row[key], form) for row in table.values())] for title, key, form in columns]
-    return _markdown(["", *table], rows)
-
-
-def _overlap_table(table: dict[str, Row], differences: Row) -> list[str]:
-    rows = [
-        [name, *(_cell(row[name], ".3f") for row in table.values()), _cell(gap, "+.3f")]
-        for name, gap in differences.items()
+def _table(
+    title: str,
+    caption: str,
+    columns: tuple[Metric, ...],
+    rows: Mapping[str, Row],
+    result: SuiteResult,
+    group: str | None = None,
+    notes: tuple[str, ...] = (),
+) -> Table | None:
+    """Systems that have any of the figures; None where no system has one."""
+    found = [
+        SystemRow(
+            name=name,
+            figures={column.key: row.get(column.key) for column in columns},
+            clips=result.clips if group is None else result.scored[group][name],
+            caveat=result.systems[name].about if columns is HEADLINE else "",
+            ranked=result.systems[name].competes,
+        )
+        for name, row in rows.items()
+        if any(row.get(column.key) is not None for column in columns)
     ]
-    return _markdown(["", *table, "generated − ambi_encode"], rows)
+    shown = tuple(column for column in columns if any(row.figures[column.key] is not None for row in found))
+    return Table(title, shown, tuple(found), caption, notes) if found else None
 
 
-def _markdown(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
-    return [f"| {' | '.join(cells)} |" for cells in (head, ["---"] * len(head), *rows)]
+def _histograms(records: Mapping[str, Sequence[Record]]) -> list[Histogram]:
+    """Direction errors of clips with one source in view, by peak and by intensity."""
+    titles = {"angle_deg": "energy peak", "intensity_angle_deg": "intensity"}
+    found = []
+    for key, title in titles.items():
+        values = {name: _single_in_view(of_system, key) for name, of_system in records.items()}
+        values = {name: errors for name, errors in values.items() if len(errors)}
+        if values:
+            found.append(Histogram(f"Direction error by {title}, {SINGLE}", "°", values, DIRECTION_EDGES_DEG))
+    return found
 
 
-def _cell(interval: Interval | None, form: str) -> str:
-    if interval is None:
-        return "–"
-    return f"{interval.value:{form}} [{interval.low:{form}}, {interval.high:{form}}]"
+def _single_in_view(records: Sequence[Record], key: str) -> np.ndarray:
+    scores = [
+        record["scores"]
+        for record in records
+        if record["error"] is None and record["kind"] in ("centred", "in_view")
+    ]
+    return np.array([score[key] for score in scores if score.get(key) is not None])

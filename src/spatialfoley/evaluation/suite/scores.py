@@ -10,12 +10,16 @@ from spatialfoley.conventions import W
 from spatialfoley.evaluation.metrics.direction import (
     WindowDirections,
     intensity_ratio,
+    intensity_window_directions,
     left_right_confusion,
     spatial_coherence,
     weighted_angle_deg,
     window_directions,
 )
-from spatialfoley.evaluation.metrics.energy_overlap import covariances_over_time, points_overlap
+from spatialfoley.evaluation.metrics.energy_distance import points_distance
+from spatialfoley.evaluation.metrics.energy_overlap import points_overlap
+from spatialfoley.evaluation.metrics.energy_points import covariances_over_time
+from spatialfoley.evaluation.metrics.envelope import envelope_l1
 from spatialfoley.evaluation.metrics.onset import detect_onsets, match_onsets
 from spatialfoley.evaluation.metrics.overlap_windows import SCORE_RATE_HZ, all_points
 from spatialfoley.evaluation.networks.world_classifier import WorldClassifier
@@ -24,6 +28,7 @@ from spatialfoley.evaluation.suite.ears import EarScores, ears_of, score_ears
 from spatialfoley.media.audio import fit_length, resample
 from spatialfoley.spatial.direction import angle_between_deg
 from spatialfoley.spatial.signal import SpatialAudio, require_layout
+from spatialfoley.world import CLASSES
 
 FloatArray = NDArray[np.floating]
 
@@ -44,6 +49,7 @@ class SoundScores:
         class_correct: Whether it is the source's class; None for clips of several sources.
         level_difference_db: Level minus that of the truth, in W of a field, in one channel, or in both ears
             together; None for silence.
+        envelope_l1: E-L1 of W, or of the mean of two ears.
         length_difference_s: Length minus that of the clip; the sound was cut or padded to the clip.
     """
 
@@ -55,6 +61,7 @@ class SoundScores:
     class_found: str | None
     class_correct: bool | None
     level_difference_db: float | None
+    envelope_l1: float
     length_difference_s: float
 
 
@@ -64,26 +71,45 @@ class FieldScores:
 
     Attributes:
         angle_deg: Angle between energy peak and source in windows of 0.5 s, weighted by the field's energy.
+        intensity_angle_deg: The same for the direction of the intensity.
         clip_angle_deg: The same with one window over the whole clip.
         wrong_side: Share of lateral energy that comes from the wrong side.
         cc: Correlation of energy maps by "windows/variant".
         auc: AUC-Judd by "windows/variant".
+        energy_l1: L1 distance of energy maps by "windows/variant".
         flat_windows: Of the 5 fps windows in which the truth sounds, those where the field has no contrast.
         coherence: Share of Y, Z, X that W explains.
         psi: Intensity over energy.
     """
 
     angle_deg: float
+    intensity_angle_deg: float
     clip_angle_deg: float
     wrong_side: float | None
     cc: dict[str, float | None]
     auc: dict[str, float | None]
+    energy_l1: dict[str, float | None]
     flat_windows: int
     coherence: float | None
     psi: float | None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
+class ClipEmbeddings:
+    """What distances between sets of sounds are measured on.
+
+    Attributes:
+        ears: Of left ear, right ear and their mean, (3, dimensions).
+        channels: Of W, Y, Z, X of a field, (4, dimensions); None for other sounds.
+        logits: Of the classes in the mean of the ears, (classes,).
+    """
+
+    ears: FloatArray
+    channels: FloatArray | None
+    logits: FloatArray
+
+
+@dataclass(frozen=True, eq=False)
 class ClipScores:
     """All scores of one sound.
 
@@ -91,13 +117,18 @@ class ClipScores:
         sound: What and when.
         field: Where, for a field; None for mono and binaural sound.
         ears: Where at the ears: of binaural sound itself, of a field heard from the camera, of mono on both.
-        embeddings: Of left ear, right ear and their mean, (3, dimensions), for distances between sets.
+        heard: Embeddings and logits, for distances between sets.
     """
 
     sound: SoundScores
     field: FieldScores | None
     ears: EarScores
-    embeddings: FloatArray
+    heard: ClipEmbeddings
+
+    @property
+    def embeddings(self) -> FloatArray:
+        """Of left ear, right ear and their mean, (3, dimensions)."""
+        return self.heard.ears
 
     def document(self) -> dict[str, Any]:
         """Scores without embeddings as plain values, those of sound and field in one level."""
@@ -117,20 +148,28 @@ def score_sound(truth: ClipTruth, audio: SpatialAudio, classifier: WorldClassifi
         ValueError: The sound has another layout.
     """
     ears = ears_of(audio, truth)
-    field = None
+    field: FloatArray | None = None
+    mono, reference = ears.mean(axis=0), truth.field.samples[W]
+    level_db = level_difference_db(reference, ears)
     if audio.layout == "foa":
-        samples = at_score_rate(audio, truth)
-        field = score_field(truth, samples)
-        heard, level_db = samples[W], level_difference_db(truth.field.samples[W], samples[W])
-    else:
-        heard = ears.mean(axis=0)
-        reference = truth.ears.ears if audio.layout == "binaural" else truth.field.samples[W]
-        level_db = level_difference_db(reference, ears)
+        field = at_score_rate(audio, truth)
+        mono = field[W]
+        level_db = level_difference_db(reference, mono)
+    elif audio.layout == "binaural":
+        reference = truth.ears.ears.mean(axis=0)
+        level_db = level_difference_db(truth.ears.ears, ears)
+    heard, mono_logits = _listened(classifier, ears, field)
     return ClipScores(
-        sound=_score_heard(truth, heard, level_db, audio.duration_s, classifier),
-        field=field,
+        sound=SoundScores(
+            **_onset_scores(truth, mono),
+            **_class_scores(truth, mono, mono_logits),
+            level_difference_db=level_db,
+            envelope_l1=envelope_l1(reference[None], mono[None], SCORE_RATE_HZ),
+            length_difference_s=audio.duration_s - truth.scene.duration_s,
+        ),
+        field=None if field is None else score_field(truth, field),
         ears=score_ears(truth.ears, ears),
-        embeddings=classifier.embed(with_mean(ears), SCORE_RATE_HZ),
+        heard=heard,
     )
 
 
@@ -146,44 +185,49 @@ def score_field(truth: ClipTruth, field: FloatArray) -> FieldScores:
     reference = reference_vectors(truth, field, directions)
     to_camera = np.swapaxes(truth.camera_matrices, 1, 2)
     in_camera = WindowDirections(np.einsum("mij,mj->mi", to_camera, directions.peak), directions.energy)
-    overlaps = {
-        f"{name}/{variant}": points_overlap(truth.points[name, variant], points)
-        for (name, variant), points in all_points(field).items()
-    }
+    points = all_points(field)
+    overlaps = {"/".join(key): points_overlap(truth.points[key], points[key]) for key in points}
+    distances = {"/".join(key): points_distance(truth.points[key], points[key]).l1 for key in points}
     return FieldScores(
         angle_deg=weighted_angle_deg(reference, directions),
+        intensity_angle_deg=weighted_angle_deg(reference, intensity_window_directions(covariances)),
         clip_angle_deg=_clip_angle_deg(reference, field, directions),
         wrong_side=left_right_confusion(np.einsum("mij,mj->mi", to_camera, reference), in_camera),
         cc={name: overlap.cc for name, overlap in overlaps.items()},
         auc={name: overlap.auc for name, overlap in overlaps.items()},
+        energy_l1=distances,
         flat_windows=overlaps["5fps/correct"].estimate_flat,
         coherence=spatial_coherence(covariances),
         psi=intensity_ratio(covariances),
     )
 
 
-def _score_heard(
-    truth: ClipTruth,
-    mono: FloatArray,
-    level_db: float | None,
-    duration_s: float,
-    classifier: WorldClassifier,
-) -> SoundScores:
+def _listened(
+    classifier: WorldClassifier, ears: FloatArray, field: FloatArray | None
+) -> tuple[ClipEmbeddings, FloatArray]:
+    """Everything heard in one pass, and the logits of W of a field, else of the mean of the ears."""
+    sounds = with_mean(ears) if field is None else np.concatenate([with_mean(ears), field])
+    embeddings, logits = classifier.listen(sounds, SCORE_RATE_HZ)
+    channels = None if field is None else embeddings[3:]
+    return ClipEmbeddings(embeddings[:3], channels, logits[2]), logits[2 if field is None else 3]
+
+
+def _onset_scores(truth: ClipTruth, mono: FloatArray) -> dict[str, Any]:
     onsets = detect_onsets(mono, SCORE_RATE_HZ)
     matched = match_onsets(truth.onset_times_s, onsets)
-    found = classifier.classify(mono, SCORE_RATE_HZ)
+    return {
+        "onset_error_s": matched.median_abs_error_s,
+        "true_onsets": len(truth.onset_times_s),
+        "missed_onsets": matched.misses,
+        "found_onsets": len(onsets),
+        "false_onsets": matched.false_alarms,
+    }
+
+
+def _class_scores(truth: ClipTruth, mono: FloatArray, logits: FloatArray) -> dict[str, Any]:
+    found = CLASSES[int(np.argmax(logits))] if np.any(mono) else None
     single = len(truth.class_names) == 1
-    return SoundScores(
-        onset_error_s=matched.median_abs_error_s,
-        true_onsets=len(truth.onset_times_s),
-        missed_onsets=matched.misses,
-        found_onsets=len(onsets),
-        false_onsets=matched.false_alarms,
-        class_found=found,
-        class_correct=(found == truth.class_names[0]) if single else None,
-        level_difference_db=level_db,
-        length_difference_s=duration_s - truth.scene.duration_s,
-    )
+    return {"class_found": found, "class_correct": (found == truth.class_names[0]) if single else None}
 
 
 def at_score_rate(audio: SpatialAudio, truth: ClipTruth) -> FloatArray:
