@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from spatialfoley.codecs.filter_bank import FilterBank
 from spatialfoley.features.synchformer import TokenSummary
 
 PUBLISHED_RATE_HZ = 16000
@@ -207,11 +208,7 @@ def log_mel_segments(mono: Tensor, config: SoundConfig | None = None) -> Tensor:
 
 def mel_filters(bands: int) -> Tensor:
     """Triangles (bands, 513) of height 1 over the bins of the transform, equally far in mel from 0 to 8 kHz."""
-    highest_hz = torch.tensor(PUBLISHED_RATE_HZ / 2, dtype=torch.float64)
-    bins_hz = torch.linspace(0, float(highest_hz), _FFT_SAMPLES // 2 + 1, dtype=torch.float64)
-    highest_mel = 2595 * torch.log10(1 + highest_hz / 700)
-    mels = torch.linspace(0, float(highest_mel), bands + 2, dtype=torch.float64)
-    edges_hz = 700 * (10 ** (mels / 2595) - 1)
-    low, centre, high = edges_hz[:-2, None], edges_hz[1:-1, None], edges_hz[2:, None]
-    rising, falling = (bins_hz - low) / (centre - low), (high - bins_hz) / (high - centre)
-    return torch.minimum(rising, falling).clamp(min=0).float()
+    bank = FilterBank(
+        PUBLISHED_RATE_HZ, _FFT_SAMPLES, bands, 0.0, PUBLISHED_RATE_HZ / 2, scale="htk", unit_area=False
+    )
+    return bank.filters()
