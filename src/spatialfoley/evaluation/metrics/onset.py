@@ -73,6 +73,12 @@ class OnsetScore:
             return None
         return float(np.median(np.concatenate([np.abs(self.errors_s), np.full(alone, MATCH_WINDOW_S)])))
 
+    @property
+    def overlap(self) -> float | None:
+        """Pairs over pairs, misses and false alarms, 0 to 1; None without any onset."""
+        onsets = len(self.errors_s) + self.misses + self.false_alarms
+        return len(self.errors_s) / onsets if onsets else None
+
 
 def level_db(mono: FloatArray, rate_hz: int, settings: OnsetSettings | None = None) -> FloatArray:
     """Level of centred frames in dB re full scale, floored at -200 dB; shape (steps,)."""
