@@ -1,0 +1,359 @@
+"""From records of pairs to a report: tables by family of metrics, in the papers' form, histograms, "
+"exhibits."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from spatialfoley.evaluation.metrics.statistics import Interval, bootstrap_interval
+from spatialfoley.evaluation.pairs.clip_scoring import Record
+from spatialfoley.evaluation.pairs.distances import SetFigures, set_figures
+from spatialfoley.evaluation.pairs.embeddings import EmbeddingStore, library_versions
+from spatialfoley.evaluation.pairs.exhibits import choose_exhibits
+from spatialfoley.evaluation.pairs.matching import Matching, SoundSource, listed
+from spatialfoley.evaluation.pairs.measures import FAMILY_TITLES, Family, measures_of
+from spatialfoley.evaluation.pairs.views import VIEW_CHANNELS
+from spatialfoley.evaluation.report.document import Histogram, Metric, Report, SystemRow, Table
+from spatialfoley.evaluation.report.published import beside, visage_tables, visaudio_tables
+
+if TYPE_CHECKING:
+    from spatialfoley.evaluation.pairs.run import PairSettings
+
+Figures = dict[str, Interval | None]
+
+_VIEW_TITLES = {
+    "mix": "mix",
+    "avg": "avg of the ears",
+    "channels": "avg of W, Y, Z, X",
+    "dec": "dec",
+    "dec_published": "dec as published",
+}
+_VISAGE_KEYS = {
+    "fad_dec": "fd/vggish/dec",
+    "kld_dec": "kl/passt/dec",
+    "fad_avg": "fd/vggish/channels",
+    "e_l1": "envelope_l1",
+    **{
+        f"{score}_{window}": f"{score}/{window}/reference"
+        for score in ("cc", "auc")
+        for window in ("all", "1fps", "5fps")
+    },
+}
+_AS_PUBLISHED = {"fad_dec": "fd/vggish/dec_published", "kld_dec": "kl/passt/dec_published"}
+_VISAUDIO_KEYS = {
+    **{f"fd_vgg_{view}": f"fd/vggish/{view}" for view in ("mix", "avg")},
+    **{f"fd_pann_{view}": f"fd/cnn14/{view}" for view in ("mix", "avg")},
+    **{f"kl_pann_{view}": f"kl/cnn14/{view}" for view in ("mix", "avg")},
+    "desync": "desync_s",
+    "ib_score": "agreement",
+}
+
+
+def pair_report(
+    records: Sequence[Record],
+    systems: Sequence[SoundSource],
+    truth: SoundSource,
+    matchings: Mapping[str, Matching],
+    settings: PairSettings,
+    weights: Mapping[str, str],
+    store: EmbeddingStore,
+    command: str = "",
+) -> Report:
+    """The report of a run.
+
+    Args:
+        records: Of all pairs.
+        systems: What was scored.
+        truth: The reference.
+        matchings: Which files were pairs.
+        settings: How they were scored.
+        weights: Hash by network.
+        store: Where the embeddings lie.
+        command: What the user typed.
+    """
+    scored = {
+        system.name: [record for record in records if record["system"] == system.name and "scores" in record]
+        for system in systems
+    }
+    sets = {name: _set_figures(rows, settings, store) for name, rows in scored.items()}
+    figures = {name: pooled_figures(rows) | sets[name].figures for name, rows in scored.items()}
+    failed = Counter(record["system"] for record in records if "failure" in record)
+    tables: list[Table] = []
+    if any(scored.values()):
+        rows = {name: (figures[name], len(scored[name]), _failed_note(failed[name])) for name in scored}
+        notes = tuple(dict.fromkeys(note for found in sets.values() for note in found.notes))
+        tables = [*_family_tables(rows, settings, notes), *_paper_tables(rows, scored, settings)]
+    return Report(
+        title=f"{', '.join(scored)} against {truth.path.name}",
+        introduction=_introduction(records, scored, matchings, settings),
+        tables=tuple(tables),
+        histograms=_histograms(scored),
+        exhibits=choose_exhibits(scored, systems, truth, matchings, settings),
+        provenance=_provenance(systems, truth, matchings, settings, weights, command),
+        failures={
+            f"{record['system']}/{record['clip']}": record["failure"]
+            for record in records
+            if "failure" in record
+        },
+    )
+
+
+def pooled_figures(records: Sequence[Record]) -> Figures:
+    """Every score of the pairs of one system over its clips, with 95 % intervals."""
+    figures: Figures = {}
+    for family in FAMILY_TITLES:
+        for measure in measures_of(family):
+            key = measure.metric.key
+            if any(key in record["scores"] for record in records):
+                values = [value for record in records if (value := record["scores"].get(key)) is not None]
+                figures[key] = bootstrap_interval(values, np.mean if measure.pooled == "mean" else np.median)
+    return figures
+
+
+def _set_figures(records: Sequence[Record], settings: PairSettings, store: EmbeddingStore) -> SetFigures:
+    figures: Figures = {}
+    notes: list[str] = []
+    for listener in settings.chosen_listeners if records else ():
+        found = set_figures(records, listener, store, settings.rules)
+        figures |= found.figures
+        notes += found.notes
+    return SetFigures(figures, tuple(notes))
+
+
+def _family_tables(
+    rows: Mapping[str, tuple[Figures, int, str]], settings: PairSettings, notes: tuple[str, ...]
+) -> list[Table]:
+    tables = []
+    for family, title in FAMILY_TITLES.items():
+        metrics = [measure.metric for measure in measures_of(family)]
+        if family == "semantic":
+            metrics = [*_set_metrics(settings), *metrics]
+        tables += _table(
+            title, metrics, rows, _caption(family, settings), notes if family == "semantic" else ()
+        )
+    return tables
+
+
+def _table(
+    title: str,
+    metrics: Sequence[Metric],
+    rows: Mapping[str, tuple[Figures, int, str]],
+    caption: str,
+    notes: tuple[str, ...] = (),
+) -> list[Table]:
+    """The table with the columns that some system has; none where there are none."""
+    known = tuple(metric for metric in metrics if any(metric.key in row[0] for row in rows.values()))
+    own = tuple(
+        SystemRow(name, {metric.key: figures.get(metric.key) for metric in known}, clips, caveat=caveat)
+        for name, (figures, clips, caveat) in rows.items()
+        if clips
+    )
+    return [Table(title, known, own, caption, notes)] if known and own else []
+
+
+def _set_metrics(settings: PairSettings) -> list[Metric]:
+    metrics = []
+    for listener in settings.chosen_listeners:
+        for kind, better in (
+            ("fd", "Fréchet distance of embeddings"),
+            ("kl", "KL divergence of class posteriors"),
+        ):
+            for view in VIEW_CHANNELS:
+                title = f"{kind.upper()} {listener} {_VIEW_TITLES[view]}"
+                metrics.append(
+                    Metric(f"{kind}/{listener}/{view}", title, ".3f", better="lower", note=f"{better}.")
+                )
+    return metrics
+
+
+def _paper_tables(
+    rows: Mapping[str, tuple[Figures, int, str]],
+    scored: Mapping[str, Sequence[Record]],
+    settings: PairSettings,
+) -> list[Table]:
+    """Own rows in the form of the papers' tables, with the published rows below."""
+    fields = any(record["form"] == "field" for records in scored.values() for record in records)
+    ears = any(record["form"] != "mono" for records in scored.values() for record in records)
+    if settings.protocol == "visaudio" or (ears and not fields):
+        own = _paper_rows(rows, _VISAUDIO_KEYS)
+        return (
+            [beside("In the form of ViSAudio's tables", own, visaudio_tables(), _form_notes(settings))]
+            if own
+            else []
+        )
+    if not fields:
+        return []
+    keys = dict(_VISAGE_KEYS)
+    if settings.rules.kl_formula != "audioldm":
+        del keys["kld_dec"]
+    own = _paper_rows(rows, keys)
+    if "dec_published" in settings.rules.views:
+        own += _paper_rows(rows, {**keys, **_AS_PUBLISHED}, " (decoded as published)")
+    return (
+        [beside("In the form of ViSAGe's tables", own, visage_tables(), _form_notes(settings))] if own else []
+    )
+
+
+def _paper_rows(
+    rows: Mapping[str, tuple[Figures, int, str]], keys: Mapping[str, str], mark: str = ""
+) -> list[SystemRow]:
+    own = []
+    for name, (figures, clips, caveat) in rows.items():
+        found = {paper: figures.get(ours) for paper, ours in keys.items()}
+        if any(figure is not None for figure in found.values()):
+            own.append(SystemRow(name + mark, found, clips, caveat=caveat))
+    return own
+
+
+def _form_notes(settings: PairSettings) -> tuple[str, ...]:
+    notes = [
+        f"Own rows: protocol {settings.protocol}, listeners {', '.join(settings.chosen_listeners) or 'none'}."
+    ]
+    if settings.protocol != "visaudio":
+        notes.append(
+            "CC and AUC of own rows are those of maps as published; the correct ones have a table of their "
+            "own."
+        )
+    return tuple(notes)
+
+
+def _introduction(
+    records: Sequence[Record],
+    scored: Mapping[str, Sequence[Record]],
+    matchings: Mapping[str, Matching],
+    settings: PairSettings,
+) -> tuple[str, ...]:
+    total = sum(map(len, scored.values()))
+    lines = [
+        f"{total} pairs scored, {len(records) - total} failed. Brackets are 95 % intervals by clip. "
+        f"{settings.cameras.said}"
+    ]
+    for name, matching in matchings.items():
+        if matching.missing or matching.extra:
+            lines.append(
+                f"{name}: a partial comparison of {len(matching.files)} clips; missing: "
+                f"{listed(matching.missing)}; without a truth: {listed(matching.extra)}."
+            )
+    for name, rows in scored.items():
+        lines += _said_of(name, rows)
+    if settings.protocol == "visaudio":
+        lines.append(
+            "Protocol visaudio: two ears, clips cut to 8 s; sound for compressed video is stretched back by "
+            "resampling, which is our reading of the paper."
+        )
+    if settings.protocol == "visage":
+        lines.append(
+            "Protocol visage: 16 kHz, the first 5 s, padded with silence; maps, decoding and formulas as "
+            "published stand beside the correct ones."
+        )
+    return tuple(lines)
+
+
+def _said_of(name: str, rows: Sequence[Record]) -> list[str]:
+    """What was done to the sounds of a system, and what of it has no score."""
+    if not rows:
+        return []
+    lines = []
+    done = Counter(what for row in rows for what in row["done"])
+    rates = Counter((row["rate_hz"], row["truth_rate_hz"]) for row in rows)
+    said = [f"{what} ({count} clips)" for what, count in done.items()]
+    said += [
+        f"{count} clips at {rate} Hz with a truth at {true_rate} Hz, both brought to 16000 Hz for the scores"
+        for (rate, true_rate), count in sorted(rates.items())
+        if (rate, true_rate) != (16000, 16000)
+    ]
+    fitted = [row["fitted_s"] for row in rows if abs(row["fitted_s"]) > 5e-4]
+    if fitted:
+        said.append(
+            f"{len(fitted)} clips cut or padded to the length of the clip, by up to "
+            f"{max(map(abs, fitted)):.3f} s"
+        )
+    if said:
+        lines.append(f"{name}: {'; '.join(said)}.")
+    if any(row["form"] != "field" for row in rows) and any("truth: field" in what for what in done):
+        lines.append(
+            f"{name} holds no field: scores of fields are not defined for it; its ears are compared with "
+            "those of the true field, heard from the camera."
+        )
+    if silent := [row["clip"] for row in rows if row["silent"]]:
+        lines.append(
+            f"{name}: silent sound in {listed(silent)}: scored as it is (CC 0, AUC 0.5, 90°, no level, no "
+            "side)."
+        )
+    reasons: dict[tuple[str, str], list[str]] = {}
+    for row in rows:
+        for key, reason in row["undefined"].items():
+            reasons.setdefault((key, reason.replace(row["clip"], "CLIP")), []).append(row["clip"])
+    lines += [
+        f"{name}: {key} is not defined for {listed(clips)}: {why}." for (key, why), clips in reasons.items()
+    ]
+    return lines
+
+
+def _histograms(scored: Mapping[str, Sequence[Record]]) -> tuple[Histogram, ...]:
+    found = []
+    for title, unit, key, edges in (
+        ("Direction error, peak of the energy map", "°", "peak_angle_deg", np.arange(0.0, 181.0, 10.0)),
+        ("Error of the level difference between the ears", "dB", "level_error_db", np.arange(0.0, 20.5, 1.0)),
+    ):
+        values = {
+            name: np.array([value for row in rows if (value := row["scores"].get(key)) is not None])
+            for name, rows in scored.items()
+        }
+        if values := {name: array for name, array in values.items() if array.size}:
+            found.append(Histogram(title, unit, values, edges))
+    return tuple(found)
+
+
+def _caption(family: Family, settings: PairSettings) -> str:
+    said = {
+        "spatial": "Fields against true fields, at 16 kHz; medians over clips, means of map L1.",
+        "maps": "Energy maps of fields against those of the true fields, means: correct and as published.",
+        "binaural": "Two ears against the true ears, at 16 kHz; medians over clips, means of shares.",
+        "semantic": "What listeners hear, truth against estimate; compare figures of equally many clips only.",
+        "synchrony": "In time and level; medians over clips, mean of DeSync.",
+    }
+    return f"{said[family]} Protocol {settings.protocol}."
+
+
+def _failed_note(count: int) -> str:
+    return (
+        f"{count} pair{'s' * (count != 1)} failed and {'are' if count != 1 else 'is'} in no figure."
+        if count
+        else ""
+    )
+
+
+def _provenance(
+    systems: Sequence[SoundSource],
+    truth: SoundSource,
+    matchings: Mapping[str, Matching],
+    settings: PairSettings,
+    weights: Mapping[str, str],
+    command: str,
+) -> dict[str, Any]:
+    return {
+        "command": command,
+        "truth": {"folder": truth.path.name, "layout": truth.layout},
+        "systems": {
+            system.name: {
+                "folder": system.path.name,
+                "layout": system.layout,
+                "clips": len(matchings[system.name].files),
+                "restored": system.name in settings.restored,
+            }
+            for system in systems
+        },
+        "protocol": asdict(settings.rules),
+        "weights_sha256": dict(weights),
+        "cameras": {
+            "file": settings.cameras.path.name if settings.cameras.path else None,
+            "sha256": settings.cameras.sha256,
+        },
+        "versions": library_versions(),
+    }
