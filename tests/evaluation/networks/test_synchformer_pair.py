@@ -134,6 +134,27 @@ def test_of_a_long_clip_the_two_ends_give_the_same_as_all_of_it() -> None:
     np.testing.assert_allclose(logits[0], logits[1], atol=1e-5)
 
 
+def test_one_picture_is_looked_at_once_for_several_sounds() -> None:
+    scorer = SyncScorer(random_pair())
+    looked_at: list[int] = []
+    visual = scorer._visual
+
+    def counted(frames: NDArray[np.uint8]) -> torch.Tensor:
+        looked_at.append(len(frames))
+        return visual(frames)
+
+    scorer._visual = counted  # type: ignore[assignment]
+    frames, mono = random_clip(10.3)
+    other, _ = random_clip(5.0, seed=2)
+    first = scorer(frames, mono, 16000)
+    scorer(frames.copy(), mono[::-1].copy(), 16000)
+    assert looked_at == [120, 120], "both ends, once"
+    seen = scorer.see(other)
+    torch.testing.assert_close(seen, SyncScorer(random_pair()).see(other), atol=0, rtol=0)
+    assert scorer(frames, mono, 16000) == first
+    assert len(looked_at) > 3, "only the last clip is kept"
+
+
 def test_more_sound_than_picture_is_left_out_at_its_end() -> None:
     scorer = SyncScorer(random_pair())
     frames, mono = random_clip(6.0)

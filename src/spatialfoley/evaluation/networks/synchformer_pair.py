@@ -10,6 +10,7 @@ published code and settings, read and implemented anew; names and shapes alone w
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -46,6 +47,8 @@ from spatialfoley.features.synchformer import (
 from spatialfoley.media.audio import resample
 
 _SILENT_PEAK = 1e-6
+_WINDOWS_KEPT = 2
+"""Of a long clip the two ends are looked at."""
 
 
 @dataclass(frozen=True)
@@ -169,6 +172,7 @@ class SyncScorer:
             visual = SynchformerVisual(model.config.visual)
         visual.vfeat_extractor = model.vfeat_extractor
         self._visual = SynchformerFeatures(visual)
+        self._seen: dict[str, Tensor] = {}
 
     @classmethod
     def load(
@@ -234,9 +238,17 @@ class SyncScorer:
     def see(self, frames: NDArray[np.uint8]) -> Tensor:
         """Picture features (S, 8, width) of all segments of frames (T, H, W, 3) at 25 per second.
 
-        Keep them where several sounds are compared with one picture: they take nearly all of the time.
+        They take nearly all of the time, so those of the last clip are kept, by the content of its frames.
         """
-        return self._visual(frames).unflatten(0, (-1, self.model.config.visual.segment_tokens))
+        content = hashlib.sha256(repr((frames.shape, frames.dtype)).encode())
+        content.update(np.ascontiguousarray(frames).data)
+        key = content.hexdigest()
+        if key not in self._seen:
+            features = self._visual(frames).unflatten(0, (-1, self.model.config.visual.segment_tokens))
+            if len(self._seen) == _WINDOWS_KEPT:
+                self._seen.pop(next(iter(self._seen)))
+            self._seen[key] = features
+        return self._seen[key]
 
     @torch.inference_mode()
     def hear(self, mono: NDArray[np.floating], rate_hz: int) -> Tensor:
