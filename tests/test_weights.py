@@ -9,6 +9,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import save_file
@@ -55,6 +56,9 @@ def test_registry_states_every_licence() -> None:
         "visage (https://huggingface.co/jaeyeonkim99/visage): licence not stated by its authors; "
         "ask the authors before any commercial use"
     )
+    listeners = [model for model in weights.list_models() if model.kind == "listener"]
+    assert [model.name for model in listeners] == ["vggish", "cnn14-16k", "passt"]
+    assert all(model.url and model.web_page and model.place == "release" for model in listeners)
     with pytest.raises(WeightsError, match="model is 'visagge'; give one of tiny-visage, tiny-visaudio, "):
         weights.info("visagge")
 
@@ -76,6 +80,12 @@ def test_wrapped_state_dict_is_opened(tmp_path: Path) -> None:
         {"state_dict": TENSORS, "metadata": {"kwargs": {"sample_rate": 44100}}}, tmp_path / "weights.pth"
     )
     assert same(weights.load_state_dict(tmp_path / "weights.pth"))
+
+
+def test_numbers_of_a_trainer_beside_the_tensors_are_read(tmp_path: Path) -> None:
+    sampler = {"pointers": np.arange(3), "queue": [np.int64(5)], "rate": np.float64(0.5)}
+    torch.save({"iteration": 7, "model": TENSORS, "sampler": sampler}, tmp_path / "c.pth")
+    assert same(weights.load_state_dict(tmp_path / "c.pth"))
 
 
 def test_shards_load_and_missing_ones_are_named(tmp_path: Path) -> None:
@@ -331,3 +341,18 @@ def test_a_broken_download_goes_on_where_it_stopped(hub: str, tmp_path: Path) ->
     assert file.stat().st_size == 40
     download_url(model, f"{hub}/model.safetensors", file)
     assert same(weights.load_state_dict(file))
+
+
+def test_a_release_is_fetched_from_its_address_and_keeps_its_name(
+    hub: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    torch.save(TENSORS, tmp_path / "net.pth")
+    name = weights.info("cnn14-16k").url.rsplit("/", 1)[-1]
+    _Hub.files[name.split("?")[0]] = (tmp_path / "net.pth").read_bytes()
+    model = replace(weights.info("cnn14-16k"), url=f"{hub}/record/{name}")
+    monkeypatch.setattr("spatialfoley.weights.store.info", lambda _: model)
+    folder = weights.fetch("cnn14-16k")
+    assert folder == weights.locate("cnn14-16k")
+    assert [file.name for file in folder.iterdir()] == ["Cnn14_16k_mAP=0.438.pth"]
+    assert same(weights.load_state_dict(folder))

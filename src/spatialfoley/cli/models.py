@@ -90,7 +90,6 @@ def take(
 ) -> None:
     """Take a local copy of a model, after checking that it is one."""
     from spatialfoley import weights
-    from spatialfoley.pipeline.loading import check_weights
 
     screen = console()
     screen.print(weights.licence_line(name))
@@ -101,4 +100,18 @@ def take(
             screen.print(line)
         screen.print(f"{name}: {weights.locate(name)}")
         return
-    screen.print(f"{name}: {weights.import_folder(name, path, lambda root: check_weights(name, root), link)}")
+    screen.print(f"{name}: {weights.import_folder(name, path, lambda root: _check(name, root), link)}")
+
+
+def _check(name: str, path: Path) -> None:
+    """Build the network of a model from weights, which raises ValueError where they do not fit."""
+    from spatialfoley import weights
+
+    if weights.info(name).kind == "listener":
+        from spatialfoley.evaluation.networks.loading import check_listener_weights
+
+        check_listener_weights(name, path)
+        return
+    from spatialfoley.pipeline.loading import check_weights
+
+    check_weights(name, path)

@@ -2,6 +2,7 @@
 
 import os
 import urllib.error
+import urllib.parse
 import urllib.request
 from pathlib import Path
 
@@ -71,12 +72,18 @@ def download_url(model: ModelInfo, url: str, file: Path) -> None:
         )
 
 
+def file_name(url: str) -> str:
+    """Name of the file at an address, without its query and with its signs in clear."""
+    return urllib.parse.unquote(urllib.parse.urlsplit(url).path.rsplit("/", 1)[-1])
+
+
 def offline_message(model: ModelInfo, error: Exception) -> str:
     """One sentence for a machine that cannot reach the checkpoint."""
     reason = str(error).strip().splitlines()[0][:120] if str(error).strip() else type(error).__name__
     direct = f" or {model.url}" if model.url else ""
+    mirror = "" if model.place == "release" else "HF_ENDPOINT to a mirror or "
     return (
         f"{model.name} could not be downloaded ({reason}): on a machine with network get it from "
         f"{model.web_page}{direct}, copy it here and run `spatialfoley models import {model.name} FOLDER`, "
-        "or set HF_ENDPOINT to a mirror or HTTPS_PROXY to your proxy and fetch again"
+        f"or set {mirror}HTTPS_PROXY to your proxy and fetch again"
     )

@@ -5,9 +5,9 @@ from typing import Literal
 
 from spatialfoley.weights.errors import WeightsError
 
-Kind = Literal["generator", "codec", "features"]
-Place = Literal["embedded", "hub", "family", "unpublished"]
-Family = Literal["visage", "mmaudio", "visaudio", "twin"]
+Kind = Literal["generator", "codec", "features", "listener", "spatializer"]
+Place = Literal["embedded", "hub", "release", "family", "unpublished"]
+Family = Literal["visage", "mmaudio", "visaudio", "twin", "listener"]
 
 
 @dataclass(frozen=True)
@@ -16,14 +16,16 @@ class ModelInfo:
 
     Attributes:
         name: the name used on the command line.
-        kind: what the network does.
-        place: "embedded" in the package; on the model "hub"; a "family", the folder that holds several models
-            as they were published together; or "unpublished": only a user's own weights exist.
-        address: folder under `embedded/`, or hub id "owner/name".
+        kind: what the network does; a "listener" judges sound for the evaluation.
+        place: "embedded" in the package; on the model "hub"; a "release", one file at `url`; a "family", the
+            folder that holds several models as they were published together; or "unpublished": only a user's
+            own weights exist.
+        address: folder under `embedded/`, hub id "owner/name", or web page of a release.
         files: files that must be there besides the weights.
         licence: of the weights, in words.
         commercial_use: "unknown" when no licence is stated: then ask the authors.
-        url: a second source, one file to download directly; None when there is none.
+        url: one file to download directly: the source of a release, a second one of others; None when there is
+            none.
         size_bytes: of all files, None when not known.
         sha256: of the weights file, None when not published.
         notes: what a user should know.
@@ -52,8 +54,9 @@ class ModelInfo:
     @property
     def web_page(self) -> str | None:
         """Where a person can download the files by hand."""
-        absent = self.place in ("embedded", "unpublished")
-        return None if absent else f"https://huggingface.co/{self.address}"
+        if self.place in ("embedded", "unpublished"):
+            return None
+        return self.address if self.place == "release" else f"https://huggingface.co/{self.address}"
 
 
 _MMAUDIO_HUB = "hkchengrex/MMAudio"
@@ -76,6 +79,29 @@ def _mmaudio(
         family="mmaudio",
         file=file,
         family_path=file,
+    )
+
+
+def _listener(
+    name: str,
+    address: str,
+    url: str,
+    licence: str,
+    commercial_use: Literal["yes", "unknown"],
+    notes: str,
+) -> ModelInfo:
+    """A network that judges sound, released as one file."""
+    return ModelInfo(
+        name=name,
+        kind="listener",
+        place="release",
+        address=address,
+        files=(),
+        licence=licence,
+        commercial_use=commercial_use,
+        url=url,
+        notes=notes,
+        family="listener",
     )
 
 
@@ -113,6 +139,17 @@ _MODELS = (
         commercial_use="yes",
         notes="A sound field from picture and words; trained on the synthetic world, knows no real sounds.",
         family="twin",
+    ),
+    ModelInfo(
+        name="audio-spatial",
+        kind="spatializer",
+        place="embedded",
+        address="audio-spatial",
+        files=("config.json",),
+        licence="MIT",
+        commercial_use="yes",
+        notes="A place for one channel, from the picture: the baseline Audio Spatialization, for "
+        "MODEL+audio-spatial. Trained on the synthetic world, knows no real sounds.",
     ),
     ModelInfo(
         name="visage",
@@ -269,6 +306,33 @@ _MODELS = (
         family="visaudio",
         file="PE-Spatial-L14-448.pt",
         family_path="ext_weights/PE-Spatial-L14-448.pt",
+    ),
+    _listener(
+        "vggish",
+        "https://github.com/harritaylor/torchvggish/releases/tag/v0.1",
+        "https://github.com/harritaylor/torchvggish/releases/download/v0.1/vggish-10086976.pth",
+        "Apache-2.0",
+        "yes",
+        "Listens for the Fréchet distance: 128 numbers for every 0.96 s (289 MB). The file of its principal "
+        "components is not needed.",
+    ),
+    _listener(
+        "cnn14-16k",
+        "https://zenodo.org/records/3987831",
+        "https://zenodo.org/records/3987831/files/Cnn14_16k_mAP%3D0.438.pth?download=1",
+        "as stated on zenodo (code: MIT)",
+        "unknown",
+        "PANNs CNN14 for 16 kHz, which listens for the Fréchet distance and the KL divergence: 2048 numbers and "
+        "527 classes for a sound (324 MB).",
+    ),
+    _listener(
+        "passt",
+        "https://github.com/kkoutini/PaSST/releases/tag/v0.0.1-audioset",
+        "https://github.com/kkoutini/PaSST/releases/download/v0.0.1-audioset/passt-s-f128-p16-s10-ap.476-swa.pt",
+        "Apache-2.0",
+        "yes",
+        "Listens for the KL divergence and the Fréchet distance: 768 numbers and 527 classes for 10 s "
+        "(345 MB).",
     ),
 )
 

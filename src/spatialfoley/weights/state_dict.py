@@ -128,7 +128,9 @@ def _load_file(file: Path) -> "dict[str, torch.Tensor]":
             return load_file(str(file))
         import torch
 
-        content = torch.load(file, map_location="cpu", weights_only=True)
+        # Some trainers keep the state of their sampler beside the weights: arrays of numbers, no code.
+        with torch.serialization.safe_globals(_numbers()):
+            content = torch.load(file, map_location="cpu", weights_only=True)
     except Exception as error:  # every reader has its own errors for damaged files
         reason = str(error).splitlines()[0][:120] if str(error) else type(error).__name__
         if "weights_only" in str(error) or "Unsupported" in reason:
@@ -139,6 +141,17 @@ def _load_file(file: Path) -> "dict[str, torch.Tensor]":
             f"{file} cannot be read as weights ({reason}); copy or download it again"
         ) from error
     return _only_tensors(content, file)
+
+
+def _numbers() -> list[Any]:
+    """What numpy's arrays and numbers are pickled with, under their present and their former names."""
+    import numpy as np
+
+    array, number = np.zeros(1).__reduce__()[0], np.float64(0).__reduce__()[0]
+    core = "numpy.core.multiarray"
+    former = [(array, f"{core}._reconstruct"), (number, f"{core}.scalar")]
+    kinds = [type(np.dtype(kind)) for kind in (bool, "u1", "i4", "i8", "f4", "f8")]
+    return [array, number, *former, np.ndarray, np.dtype, *kinds]
 
 
 def _only_tensors(content: Any, file: Path) -> "dict[str, torch.Tensor]":

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from spatialfoley.weights.download import download_hub, download_url
+from spatialfoley.weights.download import download_hub, download_url, file_name
 from spatialfoley.weights.errors import WeightsError
 from spatialfoley.weights.hashes import sha256_of
 from spatialfoley.weights.registry import ModelInfo, info, list_models
@@ -49,7 +49,8 @@ def locate(name: str) -> Path | None:
         folder = home() / "models" / name
         return folder if folder.is_dir() and any(folder.iterdir()) else None
     own = home() / "models" / name
-    hub = [_hub_cache(address) for address in (model.address, model.former_address) if address]
+    addresses = (model.address, model.former_address) if model.place == "hub" else ()
+    hub = [_hub_cache(address) for address in addresses if address]
     for place in (own, _in_family(model), *hub):
         if place is not None and place.is_dir():
             roots = _complete_folders(place, model, any_name=place == own)
@@ -76,12 +77,7 @@ def fetch(name: str) -> Path:
     target = _writable_models_folder() / name
     partial = target.with_name(f".{name}.partial")
     partial.mkdir(exist_ok=True)
-    try:
-        download_hub(model, partial)
-    except WeightsError:
-        if model.url is None:
-            raise
-        download_url(model, model.url, partial / model.url.rsplit("/", 1)[-1])
+    _download(model, partial)
     shutil.rmtree(partial / ".cache", ignore_errors=True)
     root = _only_complete(partial, model)
     if model.sha256 is not None and sha256_of(root) != model.sha256:
@@ -89,6 +85,18 @@ def fetch(name: str) -> Path:
         raise WeightsError(f"{name} arrived with another SHA-256 than published; fetch it again")
     _replace(partial, target)
     return target / root.relative_to(partial)
+
+
+def _download(model: ModelInfo, folder: Path) -> None:
+    """From the hub, or from the address of one file: that of a release, or the second source of others."""
+    if model.place != "release":
+        try:
+            return download_hub(model, folder)
+        except WeightsError:
+            if model.url is None:
+                raise
+    if model.url is not None:
+        download_url(model, model.url, folder / file_name(model.url))
 
 
 def refuse_unfetchable(model: ModelInfo) -> None:

@@ -58,5 +58,5 @@ def test_what_cannot_be_heard_is_refused(
 
 
 def test_unknown_listeners_and_folders_without_weights(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="listener is 'vgish'; give one of world"):
+    with pytest.raises(ValueError, match="listener is 'vgish'; give one of world, vggish, cnn14, passt"):
         load_listener("vgish")
