@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 from spatialfoley.evaluation.report.document import Report
+from spatialfoley.evaluation.report.html import report_html
 from spatialfoley.evaluation.report.latex import report_latex
 from spatialfoley.evaluation.report.tables import report_document, report_markdown
 from spatialfoley.media.atomic import atomic_path
@@ -28,6 +29,7 @@ def write_report(report: Report, folder: str | Path, latex_intervals: bool = Fal
         JSON_FILE: json.dumps(report_document(report), indent=2, ensure_ascii=False, allow_nan=False) + "\n",
         MARKDOWN_FILE: report_markdown(report),
         LATEX_FILE: report_latex(report, latex_intervals),
+        HTML_FILE: report_html(report),
     }
     paths = {name: Path(folder) / name for name in texts}
     for name, text in texts.items():
