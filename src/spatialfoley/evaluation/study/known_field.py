@@ -18,6 +18,7 @@ from spatialfoley.evaluation.metrics.direction import (
     weighted_angle_deg,
     window_directions,
 )
+from spatialfoley.evaluation.metrics.energy_distance import energy_map_l1
 from spatialfoley.evaluation.metrics.energy_overlap import Variant, covariances_over_time, energy_overlap
 from spatialfoley.spatial.direction import CameraPose, Direction, angle_between_deg, unit_vectors
 from spatialfoley.spatial.energy_map import covariance, energy_map, grid_directions, peak_cells, peak_vectors
@@ -58,6 +59,18 @@ def _overlap(
     score = energy_overlap(wave(0.0), wave(azimuth_deg), RATE_HZ, windows_per_s, variant)
     value = score.cc if found == "cc" else score.auc
     return float("nan") if value is None else value
+
+
+def _distance(azimuth_deg: float) -> float:
+    found = energy_map_l1(wave(0.0), wave(azimuth_deg), RATE_HZ)
+    return float("nan") if found is None else found
+
+
+def _distance_from_w() -> float:
+    field = wave(0.0).copy()
+    field[1:] = 0.0
+    found = energy_map_l1(wave(0.0), field, RATE_HZ)
+    return float("nan") if found is None else found
 
 
 def _jumping_cc() -> float:
@@ -196,6 +209,9 @@ MEASURES: dict[str, Measure] = {
     "AUC of waves 180° apart": lambda: _overlap("auc", 180),
     "AUC as published, with itself": lambda: _overlap("auc", 0, "reference"),
     "AUC as published, 60° apart": lambda: _overlap("auc", 60, "reference"),
+    "map L1 of waves 60° apart": lambda: _distance(60),
+    "map L1 of waves 180° apart": lambda: _distance(180),
+    "map L1 of a wave and W alone": _distance_from_w,
     "CC 5 fps of a source that jumps": _jumping_cc,
     "CC 1 fps, truth silent for half": _silent_half,
     "direction of the map's peak": _peak_error_deg,

@@ -27,7 +27,7 @@ Relation = Literal["equal", "at most", "at least"]
 Origin = Literal["analytic", "published", "required", "stored"]
 
 GOLDEN_FILE = "evaluation/golden.json"
-GOLDEN_SHA256 = "134ae36e2447d375fca514c6601a272809df013f4732df41051cad8849838f03"
+GOLDEN_SHA256 = "8d85f3285777c43df76ad923bafc9960464d31ae3e799c4307fc983cd8500d4b"
 """Of the file of golden numbers that belongs to this version; `write_golden` tells the new one."""
 
 PACKAGES = ("spatialfoley", "numpy", "torch", "soxr", "soundfile", "safetensors")
@@ -108,8 +108,8 @@ class SelfCheck:
             )
         names = "; ".join(row.figure for row in wrong[:3]) + ("; ..." if len(wrong) > 3 else "")
         return (
-            f"This installation does NOT measure right: {len(wrong)} of {len(self.rows)} figures are off ({names}); do "
-            "not report numbers from it."
+            f"This installation does NOT measure right: {len(wrong)} of {len(self.rows)} figures are off "
+            f"({names}); do not report numbers from it."
         )
 
     def document(self) -> dict[str, Any]:
