@@ -2,11 +2,12 @@
 
     python benchmarks/metric_sensitivity.py --quick
     python benchmarks/metric_sensitivity.py --scenes 16 --out docs/results/metric_sensitivity.json
-    python benchmarks/metric_sensitivity.py --from docs/results/metric_sensitivity.json --images docs/images
+    python benchmarks/metric_sensitivity.py --from docs/results/metric_sensitivity.json --images docs/images \\
+        --page docs/metrics.md
 
-The first takes a few scenes and levels and only prints; the second is what docs/metrics.md tells; the third draws
-and prints again without measuring. With --shared FOLDER (default: ../shared, where it is there), measured room
-responses and recorded fields are studied as well and marked as such.
+The first takes a few scenes and levels and only prints; the second is what docs/metrics.md tells; the third makes
+pictures and tables again without measuring. With --shared FOLDER (default: ../shared, where it is there), measured
+room responses and recorded fields are studied as well and marked as such.
 """
 
 import os
@@ -27,7 +28,7 @@ from spatialfoley.evaluation.networks.loading import load_listener
 from spatialfoley.evaluation.study.defects_encoding import run_defects
 from spatialfoley.evaluation.study.self_check import versions
 from spatialfoley.evaluation.study.sensitivity import StudySettings, cells_document, run_study
-from spatialfoley.evaluation.study.sensitivity_tables import defects_document, page_tables
+from spatialfoley.evaluation.study.sensitivity_tables import defects_document, fill_page, page_tables
 from spatialfoley.media.atomic import atomic_path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -98,6 +99,8 @@ def main() -> None:
         write(document, chosen.out)
     for name, table in page_tables(document).items():
         print(f"\n{name}\n\n{table}")
+    if chosen.page is not None:
+        chosen.page.write_text(fill_page(chosen.page.read_text(encoding="utf-8"), document), encoding="utf-8")
     if chosen.images is not None:
         from metric_pictures import draw_all
 

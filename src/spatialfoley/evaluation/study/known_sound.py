@@ -12,6 +12,7 @@ from spatialfoley.evaluation.metrics.envelope import envelope_l1
 from spatialfoley.evaluation.metrics.frechet import frechet_distance
 from spatialfoley.evaluation.metrics.onset import detect_onsets, match_onsets
 from spatialfoley.evaluation.metrics.statistics import wilson_interval
+from spatialfoley.evaluation.metrics.synchrony import desync_s
 from spatialfoley.evaluation.networks.loading import load_listener
 from spatialfoley.evaluation.study.known_field import RATE_HZ, Measure, tone
 from spatialfoley.evaluation.suite.scores import level_difference_db
@@ -90,6 +91,13 @@ def _sine(rate_hz: int, tone_hz: float) -> NDArray[np.float32]:
     return (0.5 * np.sin(2 * np.pi * tone_hz * np.arange(2 * rate_hz) / rate_hz)).astype(np.float32)
 
 
+def _desync_s() -> float:
+    """Of two clips that are 0.4 s early and late, then late and 0.8 s late: signed offsets would cancel."""
+    first, last = np.zeros((2, 21)), np.zeros((2, 21))
+    first[0, 12] = first[1, 8] = last[0, 8] = last[1, 6] = 1.0
+    return desync_s(first, last)
+
+
 def _level_db() -> float:
     found = level_difference_db(tone(400)[None], 0.5 * tone(600)[None])
     return float("nan") if found is None else found
@@ -145,6 +153,7 @@ MEASURES: dict[str, Measure] = {
     "resampler 44.1 to 16 kHz, alias of 10 kHz": lambda: _alias_db(44100, 16000, 10000.0),
     "resampler 48 to 16 kHz, alias of 9 kHz": lambda: _alias_db(48000, 16000, 9000.0),
     "resampler, samples of 5 s": lambda: float(resample(np.zeros((1, 220500)), 44100, 16000).shape[1]),
+    "DeSync of early and late clips": _desync_s,
     "level of half a tone": _level_db,
     "Wilson interval of 5 in 10": _wilson,
     "classifier, hash of the weights": _weights_digits,

@@ -27,7 +27,7 @@ Relation = Literal["equal", "at most", "at least"]
 Origin = Literal["analytic", "published", "required", "stored"]
 
 GOLDEN_FILE = "evaluation/golden.json"
-GOLDEN_SHA256 = "8d85f3285777c43df76ad923bafc9960464d31ae3e799c4307fc983cd8500d4b"
+GOLDEN_SHA256 = "08dd560af2ad5b3905db79001af879295aace3bc5ed682eb3302416d4dc90c27"
 """Of the file of golden numbers that belongs to this version; `write_golden` tells the new one."""
 
 PACKAGES = ("spatialfoley", "numpy", "torch", "soxr", "soundfile", "safetensors")
