@@ -6,6 +6,7 @@ from spatialfoley.training.loop import Task
 from spatialfoley.training.settings import RecipeError, TrainingSettings
 
 TASKS = {
+    "audio_spatial": ("spatialfoley.training.spatializer_task", "SpatializerTask"),
     "tiny_codec": ("spatialfoley.training.codec_task", "CodecTask"),
     "tiny_features": ("spatialfoley.training.features_task", "FeaturesTask"),
     "spatial_head": ("spatialfoley.training.spatial_head_task", "SpatialHeadTask"),

@@ -40,6 +40,11 @@ def test_unknown_variant_and_layout_are_refused() -> None:
         ambi_encode(MONO, Direction(0.0), variant="old")  # type: ignore[arg-type]
     with pytest.raises(ValueError, match=r"mono has layout 'foa'"):
         ambi_encode(SpatialAudio(np.zeros((4, 5)), 100, "foa"), Direction(0.0))
-    turning = CameraTrajectory([0.0, 4.0], [0.0, 90.0], [0.0, 0.0], [0.0, 0.0])  # type: ignore[arg-type]
-    with pytest.raises(ValueError, match="knows no moving camera"):
-        ambi_encode(MONO, turning, variant="reference")
+
+
+def test_released_formula_at_every_moment_of_a_turning_camera() -> None:
+    turning = CameraTrajectory([0.0, 4.0], [0.0, 90.0], [30.0, 30.0], [0.0, 0.0])  # type: ignore[arg-type]
+    correct = ambi_encode(MONO, turning).samples
+    released = ambi_encode(MONO, turning, variant="reference").samples
+    gains = np.array([1.0, -np.sqrt(2), np.sqrt(2), np.sqrt(2)])[:, None]
+    np.testing.assert_allclose(released, correct * gains, rtol=1e-5, atol=1e-6)
