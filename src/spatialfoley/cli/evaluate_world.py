@@ -162,17 +162,18 @@ def print_headlines(result: "SuiteResult", files: dict[str, Path]) -> None:
     """The figures that decide, systems as rows; all others are in the report."""
     from rich.table import Table
 
-    from spatialfoley.evaluation.suite.columns import HEADLINE
+    from spatialfoley.evaluation.suite.columns import HEADLINE, SECONDS
     from spatialfoley.evaluation.suite.figures import SINGLE
 
     screen = console()
     if SINGLE in result.groups:
+        columns = (*HEADLINE, SECONDS)
         table = Table(title=f"{SINGLE}, {result.groups[SINGLE]} clips")
-        for heading in ("", *(column.title for column in HEADLINE)):
+        for heading in ("", *(column.title for column in columns)):
             table.add_column(heading, justify="right")
         for name, row in result.tables[SINGLE].items():
             overall = {**result.frechet.get(name, {}), "seconds": result.seconds[name]}
-            cells = [_cell(column, overall.get(column.key, row.get(column.key))) for column in HEADLINE]
+            cells = [_cell(column, overall.get(column.key, row.get(column.key))) for column in columns]
             table.add_row(name, *cells)
         screen.print(table)
     for name, turn in result.turns.items():
@@ -191,7 +192,8 @@ def print_headlines(result: "SuiteResult", files: dict[str, Path]) -> None:
 
 
 def _cell(column: "Metric", figure: "Interval | None") -> str:
-    return "–" if figure is None else f"{figure.value:{column.form}}{column.unit}"
+    unit = f" {column.unit}" if column.unit.isalpha() else column.unit
+    return "–" if figure is None else f"{figure.value:{column.form}}{unit}"
 
 
 def load_spatializer(name: str) -> Any:

@@ -9,13 +9,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spatialfoley.evaluation.metrics.divergence import KlFormula, kl_divergence
-from spatialfoley.evaluation.metrics.frechet import frechet_interval, small_sample_note
+from spatialfoley.evaluation.metrics.frechet import FrechetEstimate, frechet_estimate, small_sample_note
 from spatialfoley.evaluation.metrics.statistics import Interval
 from spatialfoley.evaluation.suite.records import Record
 from spatialfoley.evaluation.suite.scores import ClipEmbeddings
 from spatialfoley.evaluation.suite.systems import SystemInfo
 
 KL_FORMULAS: tuple[KlFormula, ...] = get_args(KlFormula)
+SIGNALS = ("ears", "mix", "w", "channels")
 
 FloatArray = NDArray[np.floating]
 
@@ -59,35 +60,49 @@ def frechet_rows(
 ) -> tuple[dict[str, dict[str, Interval | None]], str | None]:
     """Fréchet distances of all systems but the truth, and what to mind where clips are few.
 
-    Ears: mean of both; mix: of their mean signal; W and channels (mean of W, Y, Z, X) of fields only.
+    Ears: mean of both; mix: of their mean signal; W and channels (mean of W, Y, Z, X) of fields only. Each has a
+    counterpart "..._unbiased", for infinitely many clips.
     """
     rows: dict[str, dict[str, Interval | None]] = {}
-    counts: set[int] = set()
-    dimensions = 0
+    warnings: list[str] = []
     for system in systems:
         clips = [index for index in system.heard if index in truth.heard]
         if system is truth or len(clips) < 2:
             continue
-        counts.add(len(clips))
         true, found = _stacked(truth, clips), _stacked(system, clips)
-        dimensions = true["ears"].shape[2]
-        rows[system.name] = {
-            "frechet_ears": frechet_interval(true["ears"][:, :2], found["ears"][:, :2]),
-            "frechet_mix": frechet_interval(true["ears"][:, 2], found["ears"][:, 2]),
-            "frechet_w": None,
-            "frechet_channels": None,
-        }
-        if "channels" in found:
-            rows[system.name]["frechet_w"] = frechet_interval(true["channels"][:, 0], found["channels"][:, 0])
-            rows[system.name]["frechet_channels"] = frechet_interval(true["channels"], found["channels"])
-    return rows, small_sample_note(min(counts), dimensions) if counts else None
+        row = rows[system.name] = {}
+        for name in SIGNALS:
+            estimate = None
+            if name in found:
+                estimate = frechet_estimate(true[name], found[name])
+                warnings += [estimate.warning] if estimate.warning and system.info.competes else []
+            row[f"frechet_{name}"] = estimate.interval if estimate else None
+            row[f"frechet_{name}_unbiased"] = _unbiased(estimate) if estimate else None
+    note = None
+    if rows:
+        clips_behind = min(figure.count for row in rows.values() for figure in row.values() if figure)
+        note = small_sample_note(clips_behind, _dimensions(truth)) or next(iter(warnings), None)
+    return rows, note
+
+
+def _unbiased(estimate: FrechetEstimate) -> Interval:
+    """The estimate for infinitely many clips, with an interval as wide as that of the distance itself."""
+    move = estimate.unbiased - estimate.value
+    around = estimate.interval
+    return Interval(estimate.unbiased, around.low + move, around.high + move, around.count)
+
+
+def _dimensions(system: SystemScores) -> int:
+    return next(iter(system.heard.values())).ears.shape[1]
 
 
 def _stacked(system: SystemScores, clips: Sequence[int]) -> dict[str, FloatArray]:
-    """Embeddings (clips, signals, dimensions) of ears and, where all clips are fields, of channels."""
+    """Embeddings (clips, signals, dimensions) by name of the signals; of channels where all clips are fields."""
     heard = [system.heard[index] for index in clips]
-    found = {"ears": np.stack([one.ears for one in heard])}
+    ears = np.stack([one.ears for one in heard])
+    found = {"ears": ears[:, :2], "mix": ears[:, 2]}
     channels = [one.channels for one in heard if one.channels is not None]
     if len(channels) == len(heard):
         found["channels"] = np.stack(channels)
+        found["w"] = found["channels"][:, 0]
     return found

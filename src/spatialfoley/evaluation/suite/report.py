@@ -83,51 +83,39 @@ def _introduction(result: SuiteResult) -> tuple[str, ...]:
         f"{result.clips} held-out clips of {settings['duration_s']:g} s of the synthetic world, suite seed "
         f"{settings['seed']}; {len(result.systems)} systems make sound for the same clips and are scored alike. "
         f"{len(result.failures)} failed. Brackets: 95 % intervals by clip.",
-        "Models, and what is built on their sound, see nothing but the picture; the best values are marked among "
-        "them. The truth, its way through a codec, the true mono sound with a place, and noise mark the ends of "
-        "the scale.",
+        "Models see nothing but the picture, and so do two-stage systems, MODEL+SPATIALIZER: the mono sound of a "
+        "model, given a place. The best values are marked among them. The others mark the ends of the scale: the "
+        "truth, its way through the codec of a model and back, the true mono sound given a place (it knows what "
+        "and when), and noise of the truth's level.",
     )
 
 
 def _tables(result: SuiteResult) -> list[Table]:
-    tables = []
-    if SINGLE in result.groups:
-        tables.append(_headline(result))
+    tables = [_headline(result)] if SINGLE in result.groups else []
     tables += _overall(result)
-    for group, clips in result.groups.items():
+    for group in result.groups:
         for family, caption, columns in _FAMILIES:
-            rows = result.tables[group]
-            table = _table(f"{group}: {family}", f"{clips} clips. {caption}", columns, rows, result, group)
-            tables += [table] if table else []
-        tables += _differences(result, group)
+            tables += _table(f"{group}: {family}", caption, columns, result.tables[group], result, group)
     return tables
 
 
 def _headline(result: SuiteResult) -> Table:
     rows = {
-        name: {
-            **row,
-            "frechet_ears": result.frechet.get(name, {}).get("frechet_ears"),
-            "seconds": result.seconds[name],
-        }
+        name: {**row, "frechet_ears": result.frechet.get(name, {}).get("frechet_ears")}
         for name, row in result.tables[SINGLE].items()
     }
-    caption = (
-        f"{result.groups[SINGLE]} clips with one source in view; Fréchet distance and seconds of all "
-        f"{result.clips} clips."
-    )
-    table = _table(f"Headline: {SINGLE}", caption, HEADLINE, rows, result, SINGLE)
-    if table is None:
-        raise ValueError("no system has a figure; every clip failed")
-    return table
+    caption = "One source, in view. The Fréchet distance is of all clips."
+    tables = _table(f"Headline: {SINGLE}", caption, HEADLINE, rows, result, SINGLE)
+    if not tables:
+        raise ValueError("no system has a figure: every clip failed; see failures in figures.json")
+    return tables[0]
 
 
 def _overall(result: SuiteResult) -> list[Table]:
     """Figures of all clips together: distances between sets, and the camera's turn."""
     note = (result.frechet_note,) if result.frechet_note else ()
-    turns = {name: {**row, "seconds": result.seconds[name]} for name, row in result.turns.items()}
-    found = [
-        _table(
+    return [
+        *_table(
             "All clips: distance from the truth",
             "Fréchet distances in the ears of the world's classifier.",
             DISTANCES,
@@ -135,39 +123,42 @@ def _overall(result: SuiteResult) -> list[Table]:
             result,
             notes=note,
         ),
-        _table(
+        *_differences(result),
+        *_table(
             "The camera is turned",
             "The picture stays, the camera is said to have turned 90° to the left.",
             TURN,
-            turns,
+            result.turns,
             result,
         ),
-        _table(
+        *_table(
             "Seconds per clip",
-            "Median; of two-stage systems both stages.",
+            "Of two-stage systems both stages.",
             (SECONDS,),
             {name: {"seconds": seconds} for name, seconds in result.seconds.items()},
             result,
         ),
     ]
-    return [table for table in found if table]
 
 
-def _differences(result: SuiteResult, group: str) -> list[Table]:
+def _differences(result: SuiteResult) -> list[Table]:
+    """Models against the true sound in the picture's centre, a row for each model and group."""
     columns = tuple(
         replace(column, form="+.3f", title=column.title + (", published" if variant == "reference" else ""))
         for variant in VARIANTS
         for column in overlap_columns(variant)
         if not column.key.startswith("energy_l1")
     )
-    table = _table(
-        f"{group}: energy maps, difference from {AMBI_ENCODED_TRUTH}",
-        "Clip by clip; above 0 the model is better than the true sound placed in the centre of the picture.",
-        columns,
-        result.differences[group],
-        result,
+    rows = tuple(
+        SystemRow(f"{name}, {group}", row, result.scored[group][name], ranked=False)
+        for name in result.models
+        for group, models in result.differences.items()
+        if (row := models.get(name)) is not None
     )
-    return [table] if table else []
+    if not rows:
+        return []
+    caption = "Clip by clip; above 0 the model is better than the true sound placed in the picture's centre."
+    return [Table(f"Energy maps: models minus {AMBI_ENCODED_TRUTH}", columns, rows, caption)]
 
 
 def _table(
@@ -178,21 +169,27 @@ def _table(
     result: SuiteResult,
     group: str | None = None,
     notes: tuple[str, ...] = (),
-) -> Table | None:
-    """Systems that have any of the figures; None where no system has one."""
+) -> list[Table]:
+    """Systems and columns that have any figure; no table where there is none."""
     found = [
         SystemRow(
             name=name,
             figures={column.key: row.get(column.key) for column in columns},
-            clips=result.clips if group is None else result.scored[group][name],
-            caveat=result.systems[name].about if columns is HEADLINE else "",
+            clips=_clips_behind(result, name, group),
             ranked=result.systems[name].competes,
         )
         for name, row in rows.items()
         if any(row.get(column.key) is not None for column in columns)
     ]
     shown = tuple(column for column in columns if any(row.figures[column.key] is not None for row in found))
-    return Table(title, shown, tuple(found), caption, notes) if found else None
+    return [Table(title, shown, tuple(found), caption, notes)] if found else []
+
+
+def _clips_behind(result: SuiteResult, name: str, group: str | None) -> int:
+    """Clips of a group, or of all, that a system did not fail at."""
+    if group is not None:
+        return result.scored[group][name]
+    return result.clips - sum(failure.startswith(f"{name}, clip ") for failure in result.failures)
 
 
 def _histograms(records: Mapping[str, Sequence[Record]]) -> list[Histogram]:

@@ -30,7 +30,7 @@ Make = Callable[[WorldClip, ClipTruth, SpatialAudio | None], SpatialAudio]
 TRUTH, NOISE = "truth", "noise"
 TRUE_MONO = "true mono"
 AMBI_ENCODE = "ambi-enc"
-AMBI_ENCODED_TRUTH = f"{TRUE_MONO} + {AMBI_ENCODE}"
+AMBI_ENCODED_TRUTH = f"{TRUE_MONO}+{AMBI_ENCODE}"
 """What models are compared with clip by clip: it knows the sound and takes it to come from the picture's centre."""
 
 
@@ -148,9 +148,8 @@ def two_stage_system(
         mono = SpatialAudio(truth.mono[None], SCORE_RATE_HZ, "mono") if made is None else as_mono(made)
         return spatialize(mono, clip.video, clip.camera, clip.seed)
 
-    first = TRUE_MONO if source is None else f"{source.name} mono"
     return System(
-        name=f"{first} + {spatializer}",
+        name=f"{TRUE_MONO if source is None else source.name}+{spatializer}",
         make=make,
         label=label if source is None else f"{source.label}+{label}",
         about=f"{'the true mono sound' if source is None else f'the mono sound of {source.name}'}, placed by "
