@@ -144,7 +144,8 @@ def _timeline(clip: str, sounds: Mapping[str, SpatialAudio], duration_s: float) 
         "input",
         type="range",
         min=0,
-        max=map_moments(duration_s)[0] - 1,
+        max=f"{duration_s:.3f}",
+        step=f"{map_moments(duration_s)[1] / 2:.3f}",
         value=0,
         aria_label=f"Moment of {clip}",
     )
@@ -196,10 +197,10 @@ def _map_legend(exhibit: Exhibit, sheets: Sheets) -> Markup:
 
 
 def _player_text(sounds: Mapping[str, SpatialAudio], gain: float) -> str:
-    said = "Players give both ears" if len(sounds) == 1 else "Players give both ears of both sounds"
-    if any(sound.layout == "foa" for sound in sounds.values()):
-        said += ", fields as heard from the camera,"
-    return f"{said} at the same gain of {number_text(20 * float(np.log10(gain)), '+.1f')} dB."
+    said = "Played" if len(sounds) == 1 else "Both are played"
+    said += f" at a gain of {number_text(20 * float(np.log10(gain)), '+.1f')} dB"
+    fields = any(sound.layout == "foa" for sound in sounds.values())
+    return f"{said}, fields as two ears at the camera hear them." if fields else f"{said}."
 
 
 def _figure_text(value: float | None) -> str:

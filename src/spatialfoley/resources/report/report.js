@@ -43,6 +43,7 @@ for (const card of document.querySelectorAll('.exhibit')) {
   const players = [...card.querySelectorAll('audio')];
   const heads = [...card.querySelectorAll('.playhead')];
   let ticking = 0;
+  let sliding = false;
 
   function show(moment, seconds) {
     for (const [role, sheet] of Object.entries(moments.sheets)) {
@@ -53,7 +54,7 @@ for (const card of document.querySelectorAll('.exhibit')) {
     const view = moments.views[moments.views.length > 1 ? moment : 0] || '';
     for (const path of card.querySelectorAll('.view, .view-edge')) path.setAttribute('d', view);
     for (const head of heads) head.style.left = `${100 * Math.min(seconds / duration, 1)}%`;
-    slider.value = moment;
+    slider.value = seconds;
     slider.setAttribute('aria-valuetext', `${seconds.toFixed(1)} seconds`);
     readout.textContent = words(moment, seconds);
   }
@@ -80,6 +81,7 @@ for (const card of document.querySelectorAll('.exhibit')) {
   const momentAt = seconds => Math.max(0, Math.min(moments.count - 1, Math.floor(seconds / moments.step)));
 
   for (const player of players) {
+    for (const touch of ['pointerdown', 'keydown']) player.addEventListener(touch, () => { sliding = false; });
     player.addEventListener('play', () => {
       for (const other of document.querySelectorAll('audio')) {
         if (other === player || other.paused) continue;
@@ -89,16 +91,15 @@ for (const card of document.querySelectorAll('.exhibit')) {
       if (!ticking) ticking = requestAnimationFrame(follow);
     });
     player.addEventListener('seeked', () => {
-      if (player.paused && player === document.activeElement) {
-        show(momentAt(player.currentTime), player.currentTime);
-      }
+      // Not when the slider moved it: what it asked for earlier can arrive after what it shows now.
+      if (player.paused && !sliding) show(momentAt(player.currentTime), player.currentTime);
     });
   }
   slider.addEventListener('input', () => {
-    const moment = Number(slider.value);
-    const seconds = Math.min(moment * moments.step, duration);
+    const seconds = Number(slider.value);
+    sliding = true;
     for (const player of players) player.currentTime = seconds;
-    show(moment, seconds);
+    show(momentAt(seconds), seconds);
   });
   show(moments.start, Math.min(moments.start * moments.step, duration));
 }
