@@ -3,7 +3,11 @@
 Known facts (all plain JSON values):
     source, url, title, channel, licence   where it comes from and what may be done with it
     split                                  "train", "valid" or "test", where the source gives it
-    convention                             of the sound: "ambix", "fuma", "binaural", "stereo", "mono"
+    convention                             of the sound: "ambix", "fuma", "binaural", "stereo", "mono", "unknown"
+    source_convention                      what it was before it was converted to AmbiX
+    sound_codec, sound_layout              of the sound as it came; what its header says of the channels
+    sound_channels, sound_duration_s       of the sound as it came; length of the sound where the picture's differs
+    gain_db                                applied to the whole sound, where it was louder than full scale
     duration_s, rate_hz, start_s           lengths; start of a clip in its recording
     azimuth_deg, elevation_deg             where the clip's picture looks, AmbiX
     camera                                 poses of a camera that turns: lists time_s, yaw_deg, pitch_deg, roll_deg
