@@ -174,3 +174,18 @@ def test_coherence_and_directionality():
 def test_wrong_maps_are_named(call, message):
     with pytest.raises(ValueError, match=message):
         call()
+
+
+def test_covariances_that_are_not_finite_are_refused():
+    broken = np.full((4, 4), np.nan)
+    for figure in (energy_map, intensity_directions, directionality, coherence_with_w):
+        with pytest.raises(ValueError, match="cov holds NaN or infinity; give covariances of finite samples"):
+            figure(broken)
+
+
+def test_a_map_of_every_second_cell_is_part_of_the_whole():
+    cov = covariance(wave(70, 20))
+    np.testing.assert_allclose(energy_map(cov, cell_step=2), energy_map(cov)[::2, ::2], rtol=1e-12, atol=1e-9)
+    assert energy_map(cov[None], "reference", cell_step=7).shape == (1, 13, 26)
+    with pytest.raises(ValueError, match="cell_step is 0; give 1 or more"):
+        energy_map(cov, cell_step=0)

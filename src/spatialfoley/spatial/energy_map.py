@@ -94,7 +94,12 @@ def energy_map(cov: npt.ArrayLike, variant: MapVariant = "sn3d", cell_step: int 
 
     Returns:
         RMS amplitudes, shape (..., 90, 180) or that divided by the step, rounded up.
+
+    Raises:
+        ValueError: `cov` has another shape or is not finite, or a setting is unknown.
     """
+    if cell_step < 1:
+        raise ValueError(f"cell_step is {cell_step}; give 1 or more")
     rows, columns = -(-GRID_ROWS // cell_step), -(-GRID_COLUMNS // cell_step)
     flat = _rms_from_products(checked_covariance(cov), _grid_products(variant, cell_step))
     return flat.reshape(*flat.shape[:-1], rows, columns)
@@ -198,13 +203,13 @@ def _parabola_offset(before: FloatArray, at: FloatArray, after: FloatArray) -> F
     return np.where(curvature < 0, np.clip(0.5 * (before - after) / safe, -0.5, 0.5), 0.0)
 
 
-def checked_covariance(cov: npt.ArrayLike) -> FloatArray:
+def checked_covariance(cov: npt.ArrayLike, name: str = "cov") -> FloatArray:
     """Covariances (..., 4, 4) as float64; ValueError when they have another shape or are not finite."""
     array = np.asarray(cov, dtype=np.float64)
     if array.shape[-2:] != (4, 4):
-        raise ValueError(f"cov has shape {array.shape}; the last axes must be (4, 4)")
+        raise ValueError(f"{name} has shape {array.shape}; the last axes must be (4, 4)")
     if not np.all(np.isfinite(array)):
-        raise ValueError("cov holds NaN or infinity; give covariances of finite samples")
+        raise ValueError(f"{name} holds NaN or infinity; give covariances of finite samples")
     return array
 
 

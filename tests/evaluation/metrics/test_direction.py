@@ -114,3 +114,16 @@ def test_one_direction_per_window_is_needed() -> None:
     estimate = window_directions(covariances(encode(NOISE, unit_vectors(0, 0))))
     with pytest.raises(ValueError, match=r"reference has shape \(3, 3\), the estimate's peaks \(4, 3\)"):
         weighted_angle_deg(truth(0)[:3], estimate)
+
+
+def test_what_is_not_finite_is_refused_not_taken_for_silence() -> None:
+    broken = np.full((2, 4, 4), np.nan)
+    for figure in (intensity_ratio, spatial_coherence):
+        with pytest.raises(ValueError, match="covariances holds NaN or infinity"):
+            figure(broken)
+    for directions in (window_directions, intensity_window_directions):
+        with pytest.raises(ValueError, match="cov holds NaN or infinity"):
+            directions(broken)
+    estimate = window_directions(np.stack([np.eye(4)] * 2))
+    with pytest.raises(ValueError, match="reference holds NaN or infinite directions"):
+        weighted_angle_deg(np.full((2, 3), np.nan), estimate)

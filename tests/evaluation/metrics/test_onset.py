@@ -79,3 +79,5 @@ def test_nothing_found_costs_the_match_window() -> None:
 def test_field_instead_of_waveform_is_refused() -> None:
     with pytest.raises(ValueError, match=r"mono has shape \(4, 10\)"):
         detect_onsets(np.zeros((4, 10)), RATE_HZ)
+    with pytest.raises(ValueError, match="mono holds NaN or infinite samples"):
+        detect_onsets(np.full(RATE_HZ, np.nan), RATE_HZ)

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from spatialfoley.conventions import W
 from spatialfoley.spatial.direction import angle_between_deg
-from spatialfoley.spatial.energy_map import energy_map, peak_vectors
+from spatialfoley.spatial.energy_map import checked_covariance, energy_map, peak_vectors
 from spatialfoley.spatial.statistics import directionality, intensity_directions
 
 FloatArray = NDArray[np.floating]
@@ -111,7 +111,11 @@ def intensity_ratio(covariances: FloatArray) -> float | None:
 
     Returns:
         Ratio in [0, 1]; None for a silent field.
+
+    Raises:
+        ValueError: A covariance is not finite or of another shape.
     """
+    covariances = checked_covariance(covariances, "covariances")
     energy = np.trace(covariances, axis1=1, axis2=2)
     total = float(np.sum(energy))
     return float(directionality(covariances) @ energy / total) if total > 0 else None
@@ -125,7 +129,11 @@ def spatial_coherence(covariances: FloatArray) -> float | None:
 
     Returns:
         Share in [0, 1]; None when Y, Z, X are silent.
+
+    Raises:
+        ValueError: A covariance is not finite or of another shape.
     """
+    covariances = checked_covariance(covariances, "covariances")
     directional = np.trace(covariances[:, 1:, 1:], axis1=1, axis2=2)
     total = float(np.sum(directional))
     if total <= 0:
@@ -142,3 +150,5 @@ def _check_windows(reference: FloatArray, estimate: WindowDirections) -> None:
             f"reference has shape {reference.shape}, the estimate's peaks {estimate.peak.shape}; "
             "give one direction per window"
         )
+    if not np.all(np.isfinite(reference)):
+        raise ValueError("reference holds NaN or infinite directions; give a true direction for every window")

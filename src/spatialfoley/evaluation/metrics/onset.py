@@ -105,12 +105,14 @@ def detect_onsets(mono: FloatArray, rate_hz: int, settings: OnsetSettings | None
         Times in seconds, ascending, shape (onsets,). Sound that is there from the first sample begins at 0.
 
     Raises:
-        ValueError: `mono` is not one-dimensional.
+        ValueError: `mono` is not one-dimensional, or a sample is not finite.
     """
     if mono.ndim != 1:
         raise ValueError(
             f"mono has shape {mono.shape}; give one waveform of shape (N,), W of a field for instance"
         )
+    if not np.all(np.isfinite(mono)):
+        raise ValueError("mono holds NaN or infinite samples; repair the file or leave it out and count it")
     chosen = settings or OnsetSettings()
     if len(mono) == 0 or not np.any(mono):
         return np.zeros(0)
