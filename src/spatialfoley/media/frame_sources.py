@@ -97,6 +97,29 @@ class MemorySource:
         return (index / self.rate_hz for index in range(len(self.frames)))
 
 
+@dataclass(frozen=True)
+class FasterSource:
+    """Frames of another source on a clock that runs `factor` times as fast."""
+
+    source: FrameSource
+    factor: float
+
+    @property
+    def pixel_aspect(self) -> float:
+        """Width of a stored pixel over its height."""
+        return self.source.pixel_aspect
+
+    def frames_from(self, time_s: float) -> Iterator[tuple[float, VideoFrame]]:
+        """Yield (seconds, frame) in showing order, the first one not after `time_s` where there is one."""
+        for shown_s, frame in self.source.frames_from(time_s * self.factor):
+            yield shown_s / self.factor, frame
+
+    def frame_times(self, from_s: float, to_s: float) -> Iterator[float]:
+        """Yield time stamps in any order: at least all between the two times."""
+        times_s = self.source.frame_times(from_s * self.factor, to_s * self.factor)
+        return (time_s / self.factor for time_s in times_s)
+
+
 def first_frame(container: Any, stream: Any, path: Path) -> VideoFrame:
     """Decode the first frame that has a time stamp.
 

@@ -13,7 +13,14 @@ from av.video.frame import VideoFrame
 
 from spatialfoley.media.container import open_media, picture_stream
 from spatialfoley.media.errors import MediaError
-from spatialfoley.media.frame_sources import FileSource, FrameSource, MemorySource, first_frame, frame_time_s
+from spatialfoley.media.frame_sources import (
+    FasterSource,
+    FileSource,
+    FrameSource,
+    MemorySource,
+    first_frame,
+    frame_time_s,
+)
 from spatialfoley.media.frame_walk import WalkedSource
 from spatialfoley.media.picture_scaler import Crop, FrameSize, PictureScaler, displayed_size
 from spatialfoley.media.picture_timing import measure_timing
@@ -93,6 +100,23 @@ class Video:
             most_open: how many ended passes stay open to be gone on with.
         """
         return replace(self, _source=WalkedSource(self._source, most_open))
+
+    def sped_up(self, factor: float) -> "Video":
+        """The same pictures on a clock that runs `factor` times as fast; below 1, slower.
+
+        Raises:
+            ValueError: the factor is not above 0.
+        """
+        if not (math.isfinite(factor) and factor > 0):
+            raise ValueError(f"factor is {factor}; give a number above 0")
+        return replace(
+            self,
+            start_s=self.start_s / factor,
+            duration_s=self.duration_s / factor,
+            average_rate_hz=self.average_rate_hz * factor,
+            tolerance_s=self.tolerance_s / factor,
+            _source=FasterSource(self._source, factor),
+        )
 
     def frames_at(
         self,

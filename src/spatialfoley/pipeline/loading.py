@@ -14,12 +14,14 @@ from spatialfoley import weights
 from spatialfoley.codecs.tiny import TinyCodec
 from spatialfoley.features.tiny import TinyFeatures
 from spatialfoley.generators.guidance import Guidance
+from spatialfoley.generators.spatializer.checkpoint import load_audio_spatializer
 from spatialfoley.generators.visage.checkpoint import load_visage, read_config
 from spatialfoley.generators.visage.config import VisageConfig
 from spatialfoley.generators.visage.kernels import Kernel
 from spatialfoley.generators.visage.sampler import SamplingSettings
 from spatialfoley.pipeline.chain import Pipeline
 from spatialfoley.pipeline.clip import Codec, Defaults, Features
+from spatialfoley.pipeline.compressed import COMPRESSED_PREFIX, CompressedPipeline, load_compressed
 from spatialfoley.pipeline.flow_chain import FlowPipeline
 from spatialfoley.pipeline.flow_folder import find_flow_model
 from spatialfoley.pipeline.model_folder import (
@@ -34,11 +36,12 @@ from spatialfoley.pipeline.model_folder import (
 )
 from spatialfoley.pipeline.twin_chain import TwinPipeline
 from spatialfoley.pipeline.twin_loading import is_twin_folder, load_twin
+from spatialfoley.pipeline.two_stage import TwoStagePipeline, is_two_stage, load_two_stage
 
 _HALF_DTYPES = {"float16": torch.float16, "bfloat16": torch.bfloat16}
 
 
-AnyPipeline = Pipeline | FlowPipeline | TwinPipeline
+AnyPipeline = Pipeline | FlowPipeline | TwinPipeline | TwoStagePipeline | CompressedPipeline
 
 
 def load_pipeline(name: str | Path, device: str = "auto", dtype: str = "auto") -> AnyPipeline:
@@ -47,7 +50,9 @@ def load_pipeline(name: str | Path, device: str = "auto", dtype: str = "auto") -
     Args:
         name: "tiny-visage", "tiny-visaudio" and "tiny-visaudio-foa" (in the package); "visage",
             "mmaudio_small_16k" to "mmaudio_large_44k_v2", "visaudio" or "visaudio-foa" (their weights have to be on
-            this machine); a model folder; or a hub id whose files are on this machine.
+            this machine); a model folder; or a hub id whose files are on this machine. "MONO+SPATIALIZER" gives
+            the sound of a model, or of "folder:DIR", a place (see `two_stage`), and "compressed:visage" makes
+            clips of 8 s as ViSAudio's authors had it (see `compressed`).
         device: "auto" (cuda, then mps, then cpu), or a torch device.
         dtype: "auto" and "float32" compute exactly; "fast" takes 16-bit weights where that is quick; "float16",
             "bfloat16" and "int8" as named.
@@ -57,6 +62,10 @@ def load_pipeline(name: str | Path, device: str = "auto", dtype: str = "auto") -
             fit, or the device or dtype is not available.
     """
     place = choose_device(device)
+    if str(name).startswith(COMPRESSED_PREFIX):
+        return load_compressed(load_pipeline(str(name).removeprefix(COMPRESSED_PREFIX), device, dtype))
+    if is_two_stage(name):
+        return load_two_stage(str(name), lambda mono: load_pipeline(mono, device, dtype), place)
     flow = find_flow_model(name)
     if flow is not None:
         from spatialfoley.pipeline.flow_loading import load_flow_pipeline  # transformers is slow to import
@@ -242,7 +251,9 @@ def check_weights(name: str, path: Path) -> None:
         check_part(name, path)
         return
     manifest = Manifest(name, "clip", "dac", "", {})
-    if kind == "generator":
+    if kind == "spatializer":
+        load_audio_spatializer(path)
+    elif kind == "generator":
         load_visage(path)
     elif kind == "codec":
         _load_codec(manifest, path, cpu)

@@ -10,15 +10,19 @@ from spatialfoley.pipeline.batch import Job, input_identity, is_done, sidecar_pa
 from spatialfoley.pipeline.camera_file import CameraFile, read_camera_file
 from spatialfoley.pipeline.chain import Pipeline
 from spatialfoley.pipeline.clip import Camera, Report
+from spatialfoley.pipeline.compressed import CompressedPipeline
 from spatialfoley.pipeline.field_requests import fulfil_field
-from spatialfoley.pipeline.flow_requests import flow_outputs, fulfil_flow
+from spatialfoley.pipeline.flow_requests import fulfil_flow
 from spatialfoley.pipeline.loading import AnyPipeline
 from spatialfoley.pipeline.products import (
     SUFFIXES,
     check_outputs,
+    layout_outputs,
     product_names,
     refuse_replacing,
 )
+from spatialfoley.pipeline.two_stage import TwoStagePipeline
+from spatialfoley.pipeline.two_stage_requests import fulfil_two_stage, mono_file_record
 from spatialfoley.spatial.direction import Direction
 
 _RATES_HZ = (8_000, 192_000)
@@ -147,26 +151,32 @@ def settled(request: Request, pipe: AnyPipeline) -> Request:
     """
     name, layout = pipe.describe()["model"], "foa" if isinstance(pipe, Pipeline) else pipe.layout
     makes = "a sound field" if layout == "foa" else f"{layout} sound at the camera"
-    foreign = _OF_FLOW_MODELS if isinstance(pipe, Pipeline) else _OF_FIELD_MODELS
-    for option in foreign:
+    for option in _foreign_options(pipe):
         if option in _OF_THE_CAMERA and layout == "foa":
             continue
         value = getattr(request, option)
         if value not in (None, "") and (value or not option.endswith("_deg")):
-            reads = foreign is _OF_FLOW_MODELS
+            reads = option in _OF_FLOW_MODELS
             other = "reads text, such as mmaudio_small_16k" if reads else "makes sound fields, such as visage"
             shown = value if isinstance(value, Path) else repr(value)
             raise ValueError(
                 f"{option} is {shown}, but {name} makes {makes} and has no such setting; leave it out, or "
                 f"take a model that {other}"
             )
-    possible = tuple(SUFFIXES) if isinstance(pipe, Pipeline) else flow_outputs(pipe)
+    possible = layout_outputs(layout)
     outputs = request.outputs or possible
     if not set(outputs) <= set(possible):
         raise ValueError(
             f"outputs is {','.join(outputs)}, but {name} makes {makes}; give one or more of {','.join(possible)}"
         )
     return replace(request, outputs=outputs)
+
+
+def _foreign_options(pipe: AnyPipeline) -> tuple[str, ...]:
+    """Settings of other families."""
+    if isinstance(pipe, TwoStagePipeline | CompressedPipeline):
+        return tuple(name for name in (*_OF_FIELD_MODELS, *_OF_FLOW_MODELS) if name not in pipe.options)
+    return _OF_FLOW_MODELS if isinstance(pipe, Pipeline) else _OF_FIELD_MODELS
 
 
 def is_fulfilled(request: Request, job: Job, out: Path, pipe: AnyPipeline) -> bool:
@@ -208,6 +218,8 @@ def fulfil(
     record = _record(request, job, pipe)
     if isinstance(pipe, Pipeline):
         return fulfil_field(request, job, out, pipe, record, report, camera)
+    if isinstance(pipe, TwoStagePipeline | CompressedPipeline):
+        return fulfil_two_stage(request, job, out, pipe, record, report, camera)
     return fulfil_flow(request, job, out, pipe, record, report, camera)
 
 
@@ -219,4 +231,6 @@ def _record(request: Request, job: Job, pipe: AnyPipeline) -> dict[str, Any]:
     if moving is not None:
         asked["camera_file"] = {"name": moving.path.name, "sha256": moving.sha256}
     made_with = {key: description[key] for key in ("model", "weights_sha256", "kernel")}
+    if isinstance(pipe, TwoStagePipeline):
+        made_with |= mono_file_record(pipe, job.source)
     return {**input_identity(job.source), **asked, **made_with}
