@@ -11,41 +11,16 @@ import hashlib
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
-from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from spatialfoley.evaluation.metrics.overlap_windows import SCORE_RATE_HZ
 from spatialfoley.evaluation.networks.listener import Listener
 from spatialfoley.evaluation.pairs.embeddings import EmbeddingStore, code_sha256, embedding_key
-from spatialfoley.evaluation.pairs.layouts import (
-    FileLayout,
-    Form,
-    compared_form,
-    conversion,
-    in_form,
-    read_sound,
-)
-from spatialfoley.evaluation.pairs.protocols import (
-    Protocol,
-    fit_duration,
-    length_problem,
-    restore_length,
-    truth_duration_s,
-)
-from spatialfoley.evaluation.pairs.scores import (
-    Scores,
-    ear_scores,
-    field_scores,
-    is_silent,
-    require_sound,
-    sound_of_field,
-    sound_scores,
-)
-from spatialfoley.evaluation.pairs.views import Hearing, channels_to_hear, heard_channels
-from spatialfoley.media.audio import fit_length, resample
+from spatialfoley.evaluation.pairs.layouts import FileLayout
+from spatialfoley.evaluation.pairs.pair import Pair, SoundFile
+from spatialfoley.evaluation.pairs.protocols import Protocol
+from spatialfoley.evaluation.pairs.views import channels_to_hear
 from spatialfoley.spatial.direction import Direction
-from spatialfoley.spatial.signal import SpatialAudio
 
 if TYPE_CHECKING:
     # Brings torch, which a process that finds everything in the store need not load.
@@ -99,28 +74,6 @@ class ScoringRules:
     picture_scorers: Mapping[str, str] = field(default_factory=dict)
 
 
-class SoundFile:
-    """A file of a pair, read when it is needed."""
-
-    def __init__(self, path: Path, layout: FileLayout) -> None:
-        self.path, self.layout = path, layout
-
-    @cached_property
-    def sha256(self) -> str:
-        """Hash of the file's bytes."""
-        try:
-            return hashlib.sha256(self.path.read_bytes()).hexdigest()
-        except OSError as problem:
-            raise ValueError(
-                f"{self.path} cannot be read ({(problem.strerror or str(problem)).lower()})"
-            ) from problem
-
-    @cached_property
-    def sound(self) -> SpatialAudio:
-        """The sound as it is in the file."""
-        return read_sound(self.path, self.layout)
-
-
 class ClipScorer:
     """Scores clips by one set of rules.
 
@@ -154,7 +107,9 @@ class ClipScorer:
                 if known.get("key") == key and self._still_heard(known):
                     records.append(dict(known))
                     continue
-                pair = _Pair(self.rules, task, truth, estimate, restored=system in self.rules.restored)
+                pair = Pair(
+                    self.rules.protocol, task.camera, truth, estimate, restored=system in self.rules.restored
+                )
                 record: Record = identity | {"key": key} | pair.record()
                 record["heard"] = {name: self._hear(pair, name) for name in self.rules.listeners}
                 self._look(task, pair, record)
@@ -189,7 +144,7 @@ class ClipScorer:
             for key, channels in heard.values()
         )
 
-    def _look(self, task: ClipTask, pair: _Pair, record: Record) -> None:
+    def _look(self, task: ClipTask, pair: Pair, record: Record) -> None:
         """Add scores against the picture; a clip for which one is not defined says why, and keeps its "
         "others."""
         for name in self.rules.picture_scorers:
@@ -205,12 +160,12 @@ class ClipScorer:
             if score is None:
                 record["undefined"][scorer.key] = reason
 
-    def _hear(self, pair: _Pair, name: str) -> dict[str, tuple[str, tuple[str, ...]]]:
-        """Have a listener hear both sounds of a pair; where in the store the embeddings are."""
+    def _hear(self, pair: Pair, name: str) -> dict[str, list[Any]]:
+        """Have a listener hear both sounds of a pair; key and channels in the store, by role."""
         store, weights_sha256 = self.rules.store, self.rules.listeners[name]
         if store is None:
             raise ValueError("store is None; listeners need a folder for what they hear")
-        places = {}
+        places: dict[str, list[Any]] = {}
         for role, file, hearing in pair.hearings():
             key = embedding_key(file.sha256, name, weights_sha256, hearing)
             if store.read(key, hearing.channels) is None:
@@ -220,92 +175,5 @@ class ClipScorer:
                 except ValueError as problem:
                     raise ValueError(f"{file.path}: {problem}") from problem
                 store.write(key, hearing.channels, heard)
-            places[role] = (key, hearing.channels)
+            places[role] = [key, list(hearing.channels)]
         return places
-
-
-class _Pair:
-    """Truth and estimate of one clip, brought to one length and form."""
-
-    def __init__(
-        self, rules: ScoringRules, task: ClipTask, truth: SoundFile, estimate: SoundFile, restored: bool
-    ) -> None:
-        self.rules, self.task, self.truth, self.estimate = rules, task, truth, estimate
-        require_sound(truth.sound, truth.path)
-        self.duration_s = truth_duration_s(truth.sound, rules.protocol)
-        self.restored = restored
-        problem = (
-            "" if restored else length_problem(estimate.sound.duration_s, self.duration_s, rules.protocol)
-        )
-        if problem:
-            raise ValueError(f"{estimate.path} {problem}")
-        self.form: Form = compared_form(truth.sound, estimate.sound)
-
-    def record(self) -> Record:
-        """Scores and what was done to get them."""
-        silent = is_silent(self.estimate.sound)
-        return {
-            "form": self.form,
-            "scores": self._scores(),
-            "silent": silent,
-            "undefined": {},
-            "rate_hz": self.estimate.sound.rate_hz,
-            "truth_rate_hz": self.truth.sound.rate_hz,
-            "duration_s": self.duration_s,
-            "fitted_s": 0.0 if self.restored else round(self.duration_s - self.estimate.sound.duration_s, 6),
-            "done": [
-                f"{side}: {what}"
-                for side, file in (("truth", self.truth), ("estimate", self.estimate))
-                if (what := conversion(file.sound, self.form))
-            ]
-            + [f"estimate: stretched to {self.duration_s:g} s"] * self.restored,
-        }
-
-    def hearings(self) -> list[tuple[str, SoundFile, Hearing]]:
-        """What a listener is to hear of both files."""
-        found = []
-        for role, file in (("truth", self.truth), ("estimate", self.estimate)):
-            is_field = file.sound.layout == "foa"
-            # A true field that is compared with ears shares its entry with nothing else: its ears alone are heard.
-            hearing = Hearing(
-                layout=file.layout if file.layout == "fuma" else file.sound.layout,
-                form=self.form,
-                channels=heard_channels(self.form, self.rules.protocol.views, of_truth=role == "truth"),
-                camera=(self.task.camera.azimuth_deg, self.task.camera.elevation_deg) if is_field else None,
-                duration_s=self.duration_s,
-                restored=self.restored and role == "estimate",
-                rate_hz=self.rules.protocol.listener_rate_hz,
-            )
-            found.append((role, file, hearing))
-        return found
-
-    def mono_at_own_rate(self) -> SpatialAudio:
-        """One channel of the estimate, of the clip's length, at the file's rate: W, or the mean of the "
-        "ears."""
-        return in_form(self._fitted(self.estimate), "mono")
-
-    def _fitted(self, file: SoundFile) -> SpatialAudio:
-        stretched = self.restored and file is self.estimate
-        return (restore_length if stretched else fit_duration)(file.sound, self.duration_s)
-
-    def _scores(self) -> Scores:
-        length = round(self.duration_s * SCORE_RATE_HZ)
-        sounds = []
-        for file in (self.truth, self.estimate):
-            fitted = self._fitted(file)
-            samples = resample(fitted.samples, fitted.rate_hz, SCORE_RATE_HZ)
-            sounds.append(SpatialAudio(fit_length(samples, length), SCORE_RATE_HZ, fitted.layout))
-        formed = [in_form(sound, self.form, self.task.camera).samples for sound in sounds]
-        if self.form == "mono":
-            return sound_scores(formed[0], formed[1])
-        if self.form == "ears":
-            return ear_scores(formed[0], formed[1]) | sound_scores(
-                *(ears.mean(axis=0, keepdims=True) for ears in formed)
-            )
-        ears = [in_form(sound, "ears", self.task.camera).samples for sound in sounds]
-        as_published = self.rules.protocol.name == "visage"
-        return (
-            field_scores(formed[0], formed[1], as_published)
-            | ear_scores(ears[0], ears[1])
-            | sound_scores(*(sound_of_field(field) for field in formed))
-        )

@@ -1,6 +1,6 @@
 """What listeners say of a whole set of pairs: Fréchet distances and divergences per view.
 
-Embeddings of all frames of all clips are one set; intervals draw clips, each with its frames, truth and
+Embeddings of all frames of all clips are one set; intervals leave clips out, each with its frames, truth and
 estimate together. A distance that the paper averages over channels is the mean of the channels' distances.
 """
 
@@ -10,10 +10,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from spatialfoley.evaluation.metrics.divergence import kl_divergence
-from spatialfoley.evaluation.metrics.frechet import frechet_distance, shifted_interval, small_sample_note
+from spatialfoley.evaluation.metrics.frechet import frechet_estimate
 from spatialfoley.evaluation.metrics.statistics import Interval, bootstrap_interval
 from spatialfoley.evaluation.networks.listener import Heard
 from spatialfoley.evaluation.pairs.clip_scoring import Record
@@ -21,10 +20,8 @@ from spatialfoley.evaluation.pairs.embeddings import EmbeddingStore
 from spatialfoley.evaluation.pairs.protocols import Protocol
 from spatialfoley.evaluation.pairs.views import VIEW_CHANNELS, views_of
 
-DRAWS = 100
-MOST_WORK = 2e11
-"""Multiplications that the draws of one figure may take, about half a minute; large sets get fewer draws."""
-LEAST_DRAWS = 20
+UNBIASED = "fd_unbiased"
+"""Kind of the distances that are extrapolated to infinitely many clips."""
 
 
 @dataclass(frozen=True)
@@ -41,7 +38,7 @@ class SetFigures:
 
 
 def figure_key(kind: str, listener: str, view: str) -> str:
-    """Key of a figure: kind "fd" or "kl"."""
+    """Key of a figure: kind "fd", "fd_unbiased" or "kl"."""
     return f"{kind}/{listener}/{view}"
 
 
@@ -72,8 +69,9 @@ def set_figures(
             for side, role in enumerate(("truth", "estimate"))
         )
         if rules.tells_distance(listener):
-            figures[figure_key("fd", listener, view)], note = _distance(truth, estimate, listener)
-            notes += [note] if note else []
+            found = _distances(truth, estimate, listener, view)
+            figures |= found.figures
+            notes += found.notes
         if truth[0].logits is not None and rules.tells_divergence(listener):
             figures[figure_key("kl", listener, view)] = _divergence(truth, estimate, rules)
     return SetFigures(figures, tuple(dict.fromkeys(notes)))
@@ -90,39 +88,26 @@ def _heard(record: Record, listener: str, role: str, channels: Sequence[str], st
     return heard
 
 
-def _distance(
-    truth: Sequence[Heard], estimate: Sequence[Heard], listener: str
-) -> tuple[Interval | None, str | None]:
-    """Fréchet distance, averaged over channels; None with a note where there are too few frames."""
-    clips, channels = len(truth), len(truth[0].embeddings)
-    sets = [
-        [[heard.embeddings[channel] for heard in side] for side in (truth, estimate)]
-        for channel in range(channels)
-    ]
-    frames = min(sum(len(part) for part in side) for side in sets[0])
-    size = truth[0].embeddings.shape[-1]
-    if clips < 2 or frames < 2:
-        return None, (
-            f"{clips} clip is too few for a covariance of {listener}'s {size} numbers; the Fréchet distance "
-            "needs 2 or more"
-        )
-    value = _mean_distance(sets, np.arange(clips))
-    work = channels * (2 * frames * min(frames, size) * size + 20 * min(frames, size) ** 3)
-    draws = int(np.clip(MOST_WORK / work, LEAST_DRAWS, DRAWS))
-    rng = np.random.default_rng(0)
-    drawn = np.array([_mean_distance(sets, pick) for pick in rng.integers(0, clips, size=(draws, clips))])
-    return shifted_interval(value, drawn, clips), small_sample_note(frames, size)
-
-
-def _mean_distance(sets: Sequence[Sequence[Sequence[NDArray[np.float32]]]], pick: NDArray[np.int64]) -> float:
-    """Mean over channels of the distance of the frames of the clips picked."""
-    distances = []
-    for truth, estimate in sets:
-        x, y = (
-            np.concatenate([side[clip] for clip in pick]).astype(np.float64) for side in (truth, estimate)
-        )
-        distances.append(frechet_distance(x, y))
-    return float(np.mean(distances))
+def _distances(truth: Sequence[Heard], estimate: Sequence[Heard], listener: str, view: str) -> SetFigures:
+    """Fréchet distance of a view, and for infinitely many clips where the number of clips matters much."""
+    key = figure_key("fd", listener, view)
+    clips, size = len(truth), truth[0].embeddings.shape[-1]
+    if clips < 2:
+        too_few = f"{clips} clip is too few for a covariance of {listener}'s {size} numbers"
+        return SetFigures({key: None}, (f"{too_few}; the Fréchet distance needs 2 or more.",))
+    true, made = ([heard.embeddings for heard in side] for side in (truth, estimate))
+    found = frechet_estimate(true, made)
+    if found.warning is None:
+        return SetFigures({key: found.interval})
+    shift = found.unbiased - found.value
+    low, high = found.interval.low + shift, found.interval.high + shift
+    note = (
+        f"{clips} clips are few for the {size} numbers of {listener}: its Fréchet distances are exact for "
+        f"these clips, but above what more would give; compare only figures of {clips} clips, or those "
+        "extrapolated to infinitely many."
+    )
+    unbiased = Interval(found.unbiased, low, high, clips)
+    return SetFigures({key: found.interval, figure_key(UNBIASED, listener, view): unbiased}, (note,))
 
 
 def _divergence(truth: Sequence[Heard], estimate: Sequence[Heard], rules: Protocol) -> Interval | None:

@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from spatialfoley.evaluation.metrics.statistics import Interval, bootstrap_interval
+from spatialfoley.evaluation.pairs.account import introduction
 from spatialfoley.evaluation.pairs.clip_scoring import Record
-from spatialfoley.evaluation.pairs.distances import SetFigures, set_figures
+from spatialfoley.evaluation.pairs.distances import UNBIASED, SetFigures, figure_key, set_figures
 from spatialfoley.evaluation.pairs.embeddings import EmbeddingStore, library_versions
 from spatialfoley.evaluation.pairs.exhibits import choose_exhibits
-from spatialfoley.evaluation.pairs.matching import Matching, SoundSource, listed
+from spatialfoley.evaluation.pairs.matching import Matching, SoundSource
 from spatialfoley.evaluation.pairs.measures import FAMILY_TITLES, Family, measures_of
 from spatialfoley.evaluation.pairs.views import VIEW_CHANNELS
 from spatialfoley.evaluation.report.document import Histogram, Metric, Report, SystemRow, Table
@@ -90,7 +91,7 @@ def pair_report(
         tables = [*_family_tables(rows, settings, notes), *_paper_tables(rows, scored, settings)]
     return Report(
         title=f"{', '.join(scored)} against {truth.path.name}",
-        introduction=_introduction(records, scored, matchings, settings),
+        introduction=introduction(records, scored, matchings, settings),
         tables=tuple(tables),
         histograms=_histograms(scored),
         exhibits=choose_exhibits(scored, systems, truth, matchings, settings),
@@ -157,18 +158,23 @@ def _table(
 
 
 def _set_metrics(settings: PairSettings) -> list[Metric]:
-    metrics = []
-    for listener in settings.chosen_listeners:
-        for kind, better in (
-            ("fd", "Fréchet distance of embeddings"),
-            ("kl", "KL divergence of class posteriors"),
-        ):
-            for view in VIEW_CHANNELS:
-                title = f"{kind.upper()} {listener} {_VIEW_TITLES[view]}"
-                metrics.append(
-                    Metric(f"{kind}/{listener}/{view}", title, ".3f", better="lower", note=f"{better}.")
-                )
-    return metrics
+    kinds = (
+        ("fd", "FD {}", "Fréchet distance of embeddings."),
+        (UNBIASED, "FD {}, unbiased", "The same extrapolated to infinitely many clips."),
+        ("kl", "KL {}", "KL divergence of class posteriors."),
+    )
+    return [
+        Metric(
+            figure_key(kind, listener, view),
+            title.format(f"{listener} {_VIEW_TITLES[view]}"),
+            ".3f",
+            better="lower",
+            note=note,
+        )
+        for listener in settings.chosen_listeners
+        for kind, title, note in kinds
+        for view in VIEW_CHANNELS
+    ]
 
 
 def _paper_tables(
@@ -220,79 +226,6 @@ def _form_notes(settings: PairSettings) -> tuple[str, ...]:
             "own."
         )
     return tuple(notes)
-
-
-def _introduction(
-    records: Sequence[Record],
-    scored: Mapping[str, Sequence[Record]],
-    matchings: Mapping[str, Matching],
-    settings: PairSettings,
-) -> tuple[str, ...]:
-    total = sum(map(len, scored.values()))
-    lines = [
-        f"{total} pairs scored, {len(records) - total} failed. Brackets are 95 % intervals by clip. "
-        f"{settings.cameras.said}"
-    ]
-    for name, matching in matchings.items():
-        if matching.missing or matching.extra:
-            lines.append(
-                f"{name}: a partial comparison of {len(matching.files)} clips; missing: "
-                f"{listed(matching.missing)}; without a truth: {listed(matching.extra)}."
-            )
-    for name, rows in scored.items():
-        lines += _said_of(name, rows)
-    if settings.protocol == "visaudio":
-        lines.append(
-            "Protocol visaudio: two ears, clips cut to 8 s; sound for compressed video is stretched back by "
-            "resampling, which is our reading of the paper."
-        )
-    if settings.protocol == "visage":
-        lines.append(
-            "Protocol visage: 16 kHz, the first 5 s, padded with silence; maps, decoding and formulas as "
-            "published stand beside the correct ones."
-        )
-    return tuple(lines)
-
-
-def _said_of(name: str, rows: Sequence[Record]) -> list[str]:
-    """What was done to the sounds of a system, and what of it has no score."""
-    if not rows:
-        return []
-    lines = []
-    done = Counter(what for row in rows for what in row["done"])
-    rates = Counter((row["rate_hz"], row["truth_rate_hz"]) for row in rows)
-    said = [f"{what} ({count} clips)" for what, count in done.items()]
-    said += [
-        f"{count} clips at {rate} Hz with a truth at {true_rate} Hz, both brought to 16000 Hz for the scores"
-        for (rate, true_rate), count in sorted(rates.items())
-        if (rate, true_rate) != (16000, 16000)
-    ]
-    fitted = [row["fitted_s"] for row in rows if abs(row["fitted_s"]) > 5e-4]
-    if fitted:
-        said.append(
-            f"{len(fitted)} clips cut or padded to the length of the clip, by up to "
-            f"{max(map(abs, fitted)):.3f} s"
-        )
-    if said:
-        lines.append(f"{name}: {'; '.join(said)}.")
-    if any(row["form"] != "field" for row in rows) and any("truth: field" in what for what in done):
-        lines.append(
-            f"{name} holds no field: scores of fields are not defined for it; its ears are compared with "
-            "those of the true field, heard from the camera."
-        )
-    if silent := [row["clip"] for row in rows if row["silent"]]:
-        lines.append(
-            f"{name}: silent sound in {listed(silent)}: scored as it is (CC 0, AUC 0.5, 90°, no level, no "
-            "side)."
-        )
-    reasons: dict[tuple[str, str], list[str]] = {}
-    for row in rows:
-        for key, reason in row["undefined"].items():
-            reasons.setdefault((key, reason.replace(row["clip"], "CLIP")), []).append(row["clip"])
-    lines += [
-        f"{name}: {key} is not defined for {listed(clips)}: {why}." for (key, why), clips in reasons.items()
-    ]
-    return lines
 
 
 def _histograms(scored: Mapping[str, Sequence[Record]]) -> tuple[Histogram, ...]:
