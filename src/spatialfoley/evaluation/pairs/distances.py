@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -43,7 +44,11 @@ def figure_key(kind: str, listener: str, view: str) -> str:
 
 
 def set_figures(
-    records: Sequence[Record], listener: str, store: EmbeddingStore, rules: Protocol
+    records: Sequence[Record],
+    listener: str,
+    store: EmbeddingStore,
+    rules: Protocol,
+    truths: dict[str, Heard] | None = None,
 ) -> SetFigures:
     """Distances and divergences of the pairs of one system, as one listener hears them.
 
@@ -52,21 +57,30 @@ def set_figures(
         listener: Its name.
         store: Where the embeddings lie.
         rules: Which views and formulas.
+        truths: What was read of the truth, by key; filled, so that it is read once for all systems.
 
     Raises:
         ValueError: An embedding is gone from the store.
     """
     figures: dict[str, Interval | None] = {}
     notes: list[str] = []
+    known: dict[str, dict[str, Heard]] = {
+        "truth": {} if truths is None else truths,
+        "estimate": {},
+    }
+    for role, heard in known.items():
+        for record in records:
+            key, channels = record["heard"][listener][role]
+            if key not in heard:
+                heard[key] = _read(
+                    store, key, channels, f"what {listener} heard in the {role} of {record['clip']}"
+                )
     forms = sorted({record["form"] for record in records})
     for view in dict.fromkeys(view for form in forms for view in views_of(form, rules.views)):
         having = [record for record in records if view in views_of(record["form"], rules.views)]
         truth, estimate = (
-            [
-                _heard(record, listener, role, [pair[side] for pair in VIEW_CHANNELS[view]], store)
-                for record in having
-            ]
-            for side, role in enumerate(("truth", "estimate"))
+            [_view(known[role], record["heard"][listener][role], view, side) for record in having]
+            for side, role in enumerate(known)
         )
         if rules.tells_distance(listener):
             found = _distances(truth, estimate, listener, view)
@@ -77,15 +91,22 @@ def set_figures(
     return SetFigures(figures, tuple(dict.fromkeys(notes)))
 
 
-def _heard(record: Record, listener: str, role: str, channels: Sequence[str], store: EmbeddingStore) -> Heard:
-    key, known = record["heard"][listener][role]
-    heard = store.read(key, known, channels)
+def _read(store: EmbeddingStore, key: str, channels: Sequence[str], what: str) -> Heard:
+    heard = store.read(key, channels)
     if heard is None:
         raise ValueError(
-            f"what {listener} heard in the {role} of {record['clip']} is gone from {store.folder}; run "
-            "again, which makes it anew, and let nothing delete it meanwhile"
+            f"{what} is gone from {store.folder}; run again, which makes it anew, and let nothing delete it "
+            "meanwhile"
         )
     return heard
+
+
+def _view(known: dict[str, Heard], place: Sequence[Any], view: str, side: int) -> Heard:
+    """The channels of a view, of the truth (side 0) or the estimate (1)."""
+    key, channels = place
+    rows = [list(channels).index(pair[side]) for pair in VIEW_CHANNELS[view]]
+    heard = known[key]
+    return Heard(heard.embeddings[rows], None if heard.logits is None else heard.logits[rows])
 
 
 def _distances(truth: Sequence[Heard], estimate: Sequence[Heard], listener: str, view: str) -> SetFigures:

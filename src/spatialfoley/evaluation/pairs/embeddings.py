@@ -25,7 +25,7 @@ from spatialfoley.evaluation.pairs.views import Hearing
 from spatialfoley.media.atomic import atomic_path
 from spatialfoley.weights.store import home
 
-FORMAT = 1
+FORMAT = 2
 
 _FRONT_END = (
     "evaluation/networks",
@@ -50,27 +50,23 @@ class EmbeddingStore:
 
     folder: Path
 
-    def read(self, key: str, channels: Sequence[str], which: Sequence[str] | None = None) -> Heard | None:
-        """An entry, or some of its channels; None where it is missing, damaged or of other channels."""
+    def read(self, key: str, channels: Sequence[str]) -> Heard | None:
+        """An entry; None where it is missing, damaged or of other channels."""
         try:
             with np.load(self._path(key), allow_pickle=False) as entry:
                 if str(entry["key"]) != key or tuple(entry["channels"]) != tuple(channels):
                     return None
-                rows = (
-                    list(range(len(channels))) if which is None else [channels.index(name) for name in which]
-                )
-                logits = entry["logits"][rows] if "logits" in entry else None
-                embeddings = np.stack([entry[f"embeddings{row}"] for row in rows])
+                logits = entry.get("logits")
+                heard = Heard(entry["embeddings"], logits)
         except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
             return None
-        fit = embeddings.ndim == 3 and bool(np.isfinite(embeddings).all())
-        return (
-            Heard(embeddings, logits) if fit and (logits is None or bool(np.isfinite(logits).all())) else None
-        )
+        arrays = [heard.embeddings, *([] if logits is None else [logits])]
+        fits = heard.embeddings.ndim == 3 and all(len(array) == len(channels) for array in arrays)
+        return heard if fits and all(bool(np.isfinite(array).all()) for array in arrays) else None
 
     def write(self, key: str, channels: Sequence[str], heard: Heard) -> None:
         """Keep what was heard."""
-        arrays: dict[str, NDArray] = {f"embeddings{row}": one for row, one in enumerate(heard.embeddings)}
+        arrays: dict[str, NDArray] = {"embeddings": heard.embeddings}
         if heard.logits is not None:
             arrays["logits"] = heard.logits
         with atomic_path(self._path(key)) as path:

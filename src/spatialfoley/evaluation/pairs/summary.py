@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from spatialfoley.evaluation.metrics.statistics import Interval, bootstrap_interval
+from spatialfoley.evaluation.networks.listener import Heard
 from spatialfoley.evaluation.pairs.account import introduction
 from spatialfoley.evaluation.pairs.clip_scoring import Record
 from spatialfoley.evaluation.pairs.distances import UNBIASED, SetFigures, figure_key, set_figures
@@ -81,7 +82,7 @@ def pair_report(
         system.name: [record for record in records if record["system"] == system.name and "scores" in record]
         for system in systems
     }
-    sets = {name: _set_figures(rows, settings, store) for name, rows in scored.items()}
+    sets = _set_figures(scored, settings, store)
     figures = {name: pooled_figures(rows) | sets[name].figures for name, rows in scored.items()}
     failed = Counter(record["system"] for record in records if "failure" in record)
     tables: list[Table] = []
@@ -116,14 +117,20 @@ def pooled_figures(records: Sequence[Record]) -> Figures:
     return figures
 
 
-def _set_figures(records: Sequence[Record], settings: PairSettings, store: EmbeddingStore) -> SetFigures:
-    figures: Figures = {}
-    notes: list[str] = []
-    for listener in settings.chosen_listeners if records else ():
-        found = set_figures(records, listener, store, settings.rules)
-        figures |= found.figures
-        notes += found.notes
-    return SetFigures(figures, tuple(notes))
+def _set_figures(
+    scored: Mapping[str, Sequence[Record]], settings: PairSettings, store: EmbeddingStore
+) -> dict[str, SetFigures]:
+    """What all listeners say of the pairs of every system."""
+    figures: dict[str, Figures] = {name: {} for name in scored}
+    notes: dict[str, list[str]] = {name: [] for name in scored}
+    for listener in settings.chosen_listeners:
+        truths: dict[str, Heard] = {}
+        for name, records in scored.items():
+            if records:
+                found = set_figures(records, listener, store, settings.rules, truths)
+                figures[name] |= found.figures
+                notes[name] += found.notes
+    return {name: SetFigures(figures[name], tuple(notes[name])) for name in scored}
 
 
 def _family_tables(
