@@ -144,6 +144,7 @@ def test_headlines_are_the_marked_metrics_or_the_first_of_each_table(table):
     assert [metric.key for _, metric in headline_metrics((table,))] == ["angle"]
     bare = type(table)(table.title, tuple(m for m in table.metrics if not m.headline), table.rows)
     assert [metric.key for _, metric in headline_metrics((bare, bare))] == ["overlap", "overlap"]
+    assert headline_metrics((type(table)("only published", table.metrics[1:2], table.published_rows),)) == []
 
 
 @pytest.mark.parametrize(

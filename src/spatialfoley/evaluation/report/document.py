@@ -33,8 +33,8 @@ class Metric:
         unit: Shown in the head: "°", "dB"; empty for shares and pure numbers.
         better: Which values are better; None where a figure is neither good nor bad.
         note: A footnote to the column: what is measured, what to mind.
-        headline: Draw the systems along an axis too. Where no metric of a report is marked, the first of each
-            table that has a better side is drawn.
+        headline: Draw the systems along an axis too. Where no metric of a report is marked, the first one with a
+            better side of each table is drawn.
     """
 
     key: str

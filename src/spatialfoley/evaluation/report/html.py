@@ -154,7 +154,9 @@ def _head(title: str, metric: Metric | None, note: str, base: str, footnotes: Fo
         data_better="text" if title == "System" and metric is None else order,
     )  # fmt: skip
     inside = element("span", button, _mark(footnotes.mark(note), note, base), class_="head")
-    return element("th", inside, scope="col", aria_sort="none")
+    # Long titles take about three lines, not one for every word.
+    width = f"min-width:{len(title) / 2.5 + 3:.0f}ch"
+    return element("th", inside, scope="col", aria_sort="none", style=width)
 
 
 def _row(row: SystemRow, table: Table, ranks: Ranks, footnotes: Footnotes, base: str) -> Markup:

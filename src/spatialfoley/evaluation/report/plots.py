@@ -24,10 +24,15 @@ _TICKS = 4
 _TOWERING = 2.0
 """A histogram taller than this many times the usual one is cut off, with its height written on it."""
 _MIDDLE = "50%"
+_NEAR_THE_END = 85.0
 
 
 def headline_metrics(tables: Sequence[Table]) -> list[tuple[Table, Metric]]:
-    """What is drawn: the metrics marked as headlines, otherwise the first of each table with a better side."""
+    """What is drawn: the metrics marked as headlines, otherwise the first of each table with a better side.
+
+    Tables of nothing but published figures are not drawn.
+    """
+    tables = [table for table in tables if table.own_rows]
     marked = [(table, metric) for table in tables for metric in table.metrics if metric.headline]
     if marked:
         return marked
@@ -120,9 +125,11 @@ def _histogram_row(histogram: Histogram, name: str, shares: np.ndarray, top: flo
         }
         bars.append(element("rect", element_title(f"{left:g} to {right:g}: {share:.1%}"), **box))
         if share > 1.001 * top:
-            bars.append(
-                element("text", f"{share:.0%}", x=f"{x + width:.2f}%", y="0.8em", dx="0.4em", class_="cut")
-            )
+            # Beside the bar, on the side where there is room.
+            side = {"x": f"{x + width:.2f}%", "dx": "0.4em", "class_": "cut"}
+            if x > _NEAR_THE_END:
+                side = {"x": f"{x:.2f}%", "dx": "-0.4em", "class_": "cut left"}
+            bars.append(element("text", f"{share:.0%}", y="0.8em", **side))
     said = "no values"
     if values.size:
         median = float(np.median(values))
