@@ -25,6 +25,7 @@ def test_the_quick_run_writes_both_tables(tmp_path: Path, capsys: pytest.Capture
     assert [row["clips"] for row in figures["simulated"]] == [200, 120]
     for row in figures["simulated"]:
         assert abs(row["unbiased"] - row["known"]) < abs(row["value"] - row["known"])
+    assert 0 < figures["times"][0]["roots_cpu_s"] < figures["times"][0]["distance_cpu_s"]
     assert figures["times"][0]["distance_cpu_s"] <= figures["times"][0]["estimate_cpu_s"]
 
 
