@@ -6,7 +6,8 @@ import pytest
 
 from spatialfoley import weights
 from spatialfoley.cli import run
-from spatialfoley.cli.evaluate_world import SPATIALIZERS, model_names
+from spatialfoley.cli.evaluate_world import model_names
+from spatialfoley.pipeline.spatializers import SPATIALIZERS
 from tests.flow_folders import write_visaudio_folder
 from tests.twin_folders import write_twin_folder
 

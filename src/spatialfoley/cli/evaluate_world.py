@@ -19,10 +19,6 @@ ALL_MODELS = "all"
 MONO_MODEL = "tiny-visage"
 """Whose mono sound the two-stage baselines start from, where it is among the models."""
 
-SPATIALIZERS = ("ambi-enc", "ambi-enc-reference", "duplicate")
-SHOWN_SPATIALIZER = "audio-spatial"
-"""The only spatializer that listens and looks: its worst and best clips are worth hearing."""
-
 
 def evaluate_world(
     settings: "WorldSuiteSettings", models: str | None, out: Path, device: str, dtype: str, jobs: int = 1
@@ -106,7 +102,6 @@ def world_systems(names: Sequence[str], device: str, dtype: str) -> "list[System
         model_system,
         noise_system,
         truth_system,
-        two_stage_system,
     )
     from spatialfoley.pipeline.loading import load_pipeline
     from spatialfoley.pipeline.round_trips import round_trip
@@ -125,14 +120,28 @@ def world_systems(names: Sequence[str], device: str, dtype: str) -> "list[System
         back = round_trip(pipe)
         if back is not None:
             codecs.append(codec_system(title, back, label))
-    spatializers = {name: load_spatializer(name) for name in SPATIALIZERS}
-    sources = [None, *(model for model in models if model.name == MONO_MODEL)]
-    placed = [
-        two_stage_system(name, spatialize, name, source, shown=name == SHOWN_SPATIALIZER)
-        for source in reversed(sources)
-        for name, spatialize in spatializers.items()
-    ]
+    lenders = [model for model in models if model.name == MONO_MODEL]
+    placed = two_stage_systems([*lenders, None], device)
     return [*models, *placed, *codecs, truth_system(), noise_system()]
+
+
+def two_stage_systems(sources: "Sequence[System | None]", device: str) -> "list[System]":
+    """Every spatializer after every source of mono sound; None is the true mono sound."""
+    from spatialfoley.evaluation.suite.systems import two_stage_system
+    from spatialfoley.pipeline.loading import choose_device
+    from spatialfoley.pipeline.spatializers import EMBEDDED_SPATIALIZER, SPATIALIZERS, load_spatializer
+
+    place = choose_device(device)
+    spatializers = [load_spatializer(name, place) for name in SPATIALIZERS]
+    found = []
+    for source in sources:
+        for spatialize in spatializers:
+            details = spatialize.describe()
+            label = f"{spatialize.name}-{str(details['weights_sha256'] or 'formula')[:8]}"
+            # Only the one that listens and looks can be wrong in ways worth hearing.
+            shown = spatialize.name == EMBEDDED_SPATIALIZER
+            found.append(two_stage_system(spatialize.name, spatialize, label, source, details, shown))
+    return found
 
 
 def run_label(description: dict[str, Any]) -> str:
@@ -162,17 +171,17 @@ def print_headlines(result: "SuiteResult", files: dict[str, Path]) -> None:
     """The figures that decide, systems as rows; all others are in the report."""
     from rich.table import Table
 
-    from spatialfoley.evaluation.suite.columns import HEADLINE, SECONDS
+    from spatialfoley.evaluation.suite.columns import HEADLINE, PROCESSOR_SECONDS
     from spatialfoley.evaluation.suite.figures import SINGLE
 
     screen = console()
     if SINGLE in result.groups:
-        columns = (*HEADLINE, SECONDS)
+        columns = (*HEADLINE, PROCESSOR_SECONDS)
         table = Table(title=f"{SINGLE}, {result.groups[SINGLE]} clips")
         for heading in ("", *(column.title for column in columns)):
             table.add_column(heading, justify="right")
         for name, row in result.tables[SINGLE].items():
-            overall = {**result.frechet.get(name, {}), "seconds": result.seconds[name]}
+            overall = {**result.frechet.get(name, {}), **result.seconds[name]}
             cells = [_cell(column, overall.get(column.key, row.get(column.key))) for column in columns]
             table.add_row(name, *cells)
         screen.print(table)
@@ -194,20 +203,3 @@ def print_headlines(result: "SuiteResult", files: dict[str, Path]) -> None:
 def _cell(column: "Metric", figure: "Interval | None") -> str:
     unit = f" {column.unit}" if column.unit.isalpha() else column.unit
     return "–" if figure is None else f"{figure.value:{column.form}}{unit}"
-
-
-def load_spatializer(name: str) -> Any:
-    """Temporary."""
-    import numpy as np
-
-    from spatialfoley.generators.spatializer.ambi_encode import ambi_encode
-    from spatialfoley.spatial.signal import SpatialAudio
-
-    def duplicate(mono: SpatialAudio, *_: Any) -> SpatialAudio:
-        return SpatialAudio(np.concatenate([mono.samples] * 2), mono.rate_hz, "binaural")
-
-    return {
-        "duplicate": duplicate,
-        "ambi-enc": lambda mono, video, camera, seed: ambi_encode(mono, camera),
-        "ambi-enc-reference": lambda mono, video, camera, seed: ambi_encode(mono, camera, "reference"),
-    }[name]

@@ -67,12 +67,12 @@ def test_systems_are_rows_and_figures_are_columns(run: SuiteRun) -> None:
     assert rows["model+duplicate"].figures["angle_median_deg"] is None
     assert rows["truth"].figures["frechet_ears"] is None
     titles = [table.title for table in report.tables]
-    for group in (SINGLE, "in_view", "off_screen"):
-        for family in ("where, field", "where, energy maps", "where, ears", "when and what"):
+    for group in (SINGLE, "in view", "off screen"):
+        for family in ("where, field", "where, energy maps", "where, ears", "when and what", "how alike"):
             assert f"{group}: {family}" in titles
-    ears = next(table for table in report.tables if table.title == "in_view: where, ears")
+    ears = next(table for table in report.tables if table.title == "in view: where, ears")
     assert {row.name for row in ears.rows} == set(rows)
-    field = next(table for table in report.tables if table.title == "in_view: where, field")
+    field = next(table for table in report.tables if table.title == "in view: where, field")
     assert {row.name for row in field.rows} == set(rows) - {"model+duplicate"}
 
 
@@ -82,7 +82,7 @@ def test_what_failed_is_in_no_figure_and_told_with_its_reason(run: SuiteRun) -> 
         "model, clip 3": "ValueError: no sound today",
         "model+duplicate, clip 3": "model, which it builds on, failed: ValueError: no sound today",
     }
-    off_screen = next(table for table in report.tables if table.title == "off_screen: where, ears")
+    off_screen = next(table for table in report.tables if table.title == "off screen: where, ears")
     assert {row.name: row.clips for row in off_screen.rows} == {
         "model": 1,
         "model+duplicate": 1,
@@ -95,9 +95,9 @@ def test_what_failed_is_in_no_figure_and_told_with_its_reason(run: SuiteRun) -> 
 def test_the_difference_from_ambi_enc_and_the_turn_have_tables(run: SuiteRun) -> None:
     tables = {table.title: table for table in suite_report(run.result, run.records).tables}
     rows = tables[f"Energy maps: models minus {AMBI_ENCODED_TRUTH}"].rows
-    groups = {SINGLE, TURNING, "in_view", "off_screen"}
+    groups = {SINGLE, TURNING, "in view", "off screen"}
     assert {row.name for row in rows} == {f"model, {group}" for group in groups}
-    off_screen = next(row for row in rows if row.name == "model, off_screen")
+    off_screen = next(row for row in rows if row.name == "model, off screen")
     assert off_screen.figures["cc/all/correct"].value > 0.2
     (turn,) = tables["The camera is turned"].rows
     assert turn.figures["median_deg"].value == pytest.approx(90, abs=0.5)

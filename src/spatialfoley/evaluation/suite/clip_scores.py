@@ -20,10 +20,11 @@ Scored = tuple[str, Record, ClipEmbeddings | None]
 
 @dataclass(frozen=True)
 class _Made:
-    """A sound with the seconds it took, those of its source included; or why there is none."""
+    """A sound with the seconds it took on the clock and of the processor, its source's included; or why not."""
 
     sound: SpatialAudio | None
-    seconds: float
+    seconds: float = 0.0
+    processor_s: float = 0.0
     error: str | None = None
 
 
@@ -65,20 +66,20 @@ class ClipSounds:
             self._kept.pop(name, None)
 
     def _make(self, system: System) -> _Made:
-        source = None
-        before_s = 0.0
-        if system.source is not None:
-            first = self.made(system.source)
-            if first.sound is None:
-                return _Made(None, 0.0, f"{system.source}, which it builds on, failed: {first.error}")
-            source, before_s = first.sound, first.seconds
-        started = time.perf_counter()
+        first = _Made(None) if system.source is None else self.made(system.source)
+        if first.error is not None:
+            return _Made(None, error=f"{system.source}, which it builds on, failed: {first.error}")
+        started, busy = time.perf_counter(), time.process_time()
         try:
-            sound = system.make(self.clip, self.truth, source)
+            sound = system.make(self.clip, self.truth, first.sound)
         except Exception as problem:
             # One bad clip must not cost the others: it is kept with its reason, counted and tried again.
-            return _Made(None, 0.0, _reason(problem))
-        return _Made(sound, before_s + time.perf_counter() - started)
+            return _Made(None, error=_reason(problem))
+        return _Made(
+            sound,
+            first.seconds + time.perf_counter() - started,
+            first.processor_s + time.process_time() - busy,
+        )
 
 
 def open_clip(index: int, settings: WorldSuiteSettings, systems: Sequence[System]) -> ClipSounds:
@@ -134,6 +135,7 @@ def _scored(
         "classes": list(truth.class_names),
         "layout": None,
         "seconds": None,
+        "processor_s": None,
         "turn_deg": None,
         "turn_tested": False,
         "error": None,
@@ -143,7 +145,8 @@ def _scored(
         return system.name, record | {"error": made.error}, None
     try:
         scores = score_sound(truth, made.sound, classifier)
-        record |= {"layout": made.sound.layout, "seconds": made.seconds, "scores": scores.document()}
+        record |= {"layout": made.sound.layout, "scores": scores.document()}
+        record |= {"seconds": made.seconds, "processor_s": made.processor_s}
         if system.is_model and made.sound.layout == "foa" and settings.is_turned(index):
             turned = system.make(clip.turned(TURN_DEG), truth, None)
             record["turn_tested"] = True

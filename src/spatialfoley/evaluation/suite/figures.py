@@ -52,7 +52,8 @@ class SuiteResult:
         frechet_note: What to mind where clips are few; None where they are enough.
         turns: Of each model that makes fields, turn of the field when the camera turns by 90°: median degrees, and
             share within 15°.
-        seconds: To make a clip, the system's source included; None for a system without any good clip.
+        seconds: To make a clip, the system's source included, by system: on the clock ("seconds") and of the
+            processor ("processor_s"), which other work on the machine does not change.
     """
 
     settings: dict[str, Any]
@@ -66,7 +67,7 @@ class SuiteResult:
     frechet: dict[str, Row]
     frechet_note: str | None
     turns: dict[str, Row]
-    seconds: dict[str, Interval | None]
+    seconds: dict[str, Row]
 
     @property
     def models(self) -> tuple[str, ...]:
@@ -112,7 +113,10 @@ def summarise(systems: Sequence[SystemScores], settings: dict[str, Any]) -> Suit
         frechet_note=note,
         turns={system.name: _turn_row(system.good) for system in systems if system.info.is_model},
         seconds={
-            system.name: bootstrap_interval([record["seconds"] for record in system.good])
+            system.name: {
+                key: bootstrap_interval([record[key] for record in system.good])
+                for key in ("seconds", "processor_s")
+            }
             for system in systems
         },
     )

@@ -19,9 +19,12 @@ from spatialfoley.evaluation.report.document import (
 )
 from spatialfoley.evaluation.suite.columns import (
     DISTANCES,
-    EARS,
+    EAR_LIKENESS,
+    EAR_SIDES,
     FIELD,
     HEADLINE,
+    LIKENESS,
+    PROCESSOR_SECONDS,
     SECONDS,
     SOUND,
     TURN,
@@ -40,8 +43,10 @@ _FAMILIES: tuple[tuple[str, str, tuple[Metric, ...]], ...] = (
     ("where, field", "Sound fields, world axes.", FIELD),
     ("where, energy maps", "SN3D maps, cells weighed by solid angle.", overlap_columns("correct")),
     ("where, energy maps as published", "The published script's maps and AUC.", overlap_columns("reference")),
-    ("where, ears", "Two ears at the camera; a field is heard through head filters.", EARS),
+    ("where, ears", "Two ears at the camera; a field is heard through head filters.", EAR_SIDES),
+    ("where, likeness of the ears", "The same ears, sides aside.", EAR_LIKENESS),
     ("when and what", "W of a field, else the mean of two ears.", SOUND),
+    ("how alike", "To the classifier, and in how the sound swells and fades.", LIKENESS),
 )
 
 
@@ -95,7 +100,9 @@ def _tables(result: SuiteResult) -> list[Table]:
     tables += _overall(result)
     for group in result.groups:
         for family, caption, columns in _FAMILIES:
-            tables += _table(f"{group}: {family}", caption, columns, result.tables[group], result, group)
+            tables += _table(
+                f"{group_title(group)}: {family}", caption, columns, result.tables[group], result, group
+            )
     return tables
 
 
@@ -133,9 +140,9 @@ def _overall(result: SuiteResult) -> list[Table]:
         ),
         *_table(
             "Seconds per clip",
-            "Of two-stage systems both stages.",
-            (SECONDS,),
-            {name: {"seconds": seconds} for name, seconds in result.seconds.items()},
+            "Making a sound, not scoring it; of two-stage systems both stages.",
+            (SECONDS, PROCESSOR_SECONDS),
+            result.seconds,
             result,
         ),
     ]
@@ -143,14 +150,8 @@ def _overall(result: SuiteResult) -> list[Table]:
 
 def _differences(result: SuiteResult) -> list[Table]:
     """Models against the true sound in the picture's centre, a row for each model and group."""
-    columns = tuple(
-        replace(column, form="+.3f", title=column.title + (", published" if variant == "reference" else ""))
-        for variant in VARIANTS
-        for column in overlap_columns(variant)
-        if not column.key.startswith("energy_l1")
-    )
     rows = tuple(
-        SystemRow(f"{name}, {group}", row, result.scored[group][name], ranked=False)
+        SystemRow(f"{name}, {group_title(group)}", row, result.scored[group][name], ranked=False)
         for name in result.models
         for group, models in result.differences.items()
         if (row := models.get(name)) is not None
@@ -158,7 +159,21 @@ def _differences(result: SuiteResult) -> list[Table]:
     if not rows:
         return []
     caption = "Clip by clip; above 0 the model is better than the true sound placed in the picture's centre."
-    return [Table(f"Energy maps: models minus {AMBI_ENCODED_TRUTH}", columns, rows, caption)]
+    titles = {"correct": "Energy maps", "reference": "Energy maps as published"}
+    return [
+        Table(f"{titles[variant]}: models minus {AMBI_ENCODED_TRUTH}", columns, rows, caption)
+        for variant in VARIANTS
+        if (
+            columns := tuple(
+                replace(c, form="+.3f") for c in overlap_columns(variant) if c.key in rows[0].figures
+            )
+        )
+    ]
+
+
+def group_title(group: str) -> str:
+    """A group of scenes as readers see it."""
+    return group.replace("_", " ")
 
 
 def _table(

@@ -42,7 +42,7 @@ class SuiteRun:
     records: dict[str, Sequence[Record]]
 
 
-_SCORES_VERSION = 3
+_SCORES_VERSION = 4
 """Which scores a record holds: folders of other ones are not gone on with."""
 
 _THREAD_LIMITS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
