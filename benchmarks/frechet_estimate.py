@@ -125,7 +125,7 @@ def _bootstrap_spread(x: Array, y: Array, rng: np.random.Generator) -> float:
 
 
 def take_times(clips: int, dimensions: int, with_interval: bool) -> dict[str, float]:
-    """Processor seconds of the distance, of the roots in it, and of the estimate with interval; float32 embeddings."""
+    """Processor seconds of the distance, of the roots in it, and of the estimate with interval."""
     rng = np.random.default_rng(0)
     x = rng.normal(size=(clips, dimensions)).astype(np.float32)
     y = (SHARED * x + rng.normal(size=(clips, dimensions))).astype(np.float32)

@@ -1,5 +1,7 @@
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from spatialfoley.evaluation.metrics.energy_overlap import (
     auc_judd,
@@ -9,7 +11,7 @@ from spatialfoley.evaluation.metrics.energy_overlap import (
     field_points,
     points_overlap,
 )
-from spatialfoley.evaluation.metrics.energy_points import sphere_samples
+from spatialfoley.evaluation.metrics.energy_points import point_weights, sphere_samples
 from spatialfoley.spatial.direction import unit_vectors
 from spatialfoley.spatial.foa import encode
 
@@ -121,6 +123,42 @@ def test_auc_counts_every_pair() -> None:
         false_rate.append((np.sum(estimate[0] >= threshold) - rank) / others)
     expected = np.trapezoid([*true_rate, 1.0], [*false_rate, 1.0])
     assert auc_judd(reference, estimate, "reference")[0] == pytest.approx(expected, abs=1e-12)
+
+
+def test_correct_auc_weighs_every_pair_by_solid_angle() -> None:
+    rng = np.random.default_rng(5)
+    reference, estimate = rng.uniform(size=(2, 1, 4050))
+    estimate = np.round(estimate, 2)
+    weights = point_weights("correct", 4050)
+    mean = reference[0] @ weights
+    fixated = reference[0] > reference[0].max() - np.sqrt((reference[0] - mean) ** 2 @ weights)
+    # Of every fixation and every other point: louder counts 1, equal 1/2.
+    gaps = estimate[0][fixated][:, None] - estimate[0][~fixated][None]
+    wins = (np.sign(gaps) + 1) / 2
+    pairs = weights[fixated][:, None] * weights[~fixated][None]
+    assert auc_judd(reference, estimate)[0] == pytest.approx(np.sum(wins * pairs) / np.sum(pairs), abs=1e-12)
+
+
+@given(
+    seed=st.integers(0, 2**31),
+    gain=st.floats(0.01, 100),
+    power=st.floats(0.3, 3),
+    variant=st.sampled_from(VARIANTS),
+)
+@settings(max_examples=20, deadline=None)
+def test_cc_minds_the_shape_and_auc_only_the_order(
+    seed: int, gain: float, power: float, variant: str
+) -> None:
+    count = 4050 if variant == "correct" else 10312
+    reference, estimate = np.random.default_rng(seed).uniform(0.1, 1, size=(2, 2, count))
+    cc, auc = correlation(reference, estimate, variant), auc_judd(reference, estimate, variant)
+    assert np.all(np.abs(cc) <= 1)
+    assert np.all((auc >= 0) & (auc <= 1))
+    np.testing.assert_allclose(correlation(estimate, gain * reference + 1, variant), cc, atol=1e-9)
+    np.testing.assert_allclose(auc_judd(reference, gain * estimate**power, variant), auc, atol=1e-9)
+    # Upside down, what was loudest is softest; the published curve is not symmetric by one fixation.
+    tolerance = 1e-9 if variant == "correct" else 2e-3
+    np.testing.assert_allclose(auc_judd(reference, -estimate, variant), 1 - auc, atol=tolerance)
 
 
 def test_sphere_samples_thin_out_towards_the_poles() -> None:
