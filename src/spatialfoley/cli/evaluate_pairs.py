@@ -149,6 +149,7 @@ def print_pairs(result: "PairResult", out: Path) -> None:
     missing = sum(len(matching.missing) + len(matching.extra) for matching in result.matchings.values())
     partly = f", {missing} left out as one side lacks them" if missing else ""
     screen.print(f"pairs scored: {result.scored}, failed: {len(failures)}{partly}: {out / 'report.md'}")
+    screen.print(f"to look at and to listen to: {out / 'report.html'}")
 
 
 def _cell(figure: "Interval | None", form: str) -> str:

@@ -243,8 +243,10 @@ def test_two_processes_find_what_one_finds(tmp_path: Path) -> None:
     one = run(tmp_path)
     (tmp_path / "out" / RECORDS_FILE).unlink()
     two = run(tmp_path, PairSettings(listeners=(), exhibits=0, jobs=2))
-    # The key holds a hash of the source code, which each process reads for itself: somebody may be writing it.
-    assert [{**found, "key": ""} for found in two.records] == [{**found, "key": ""} for found in one.records]
+    # Sums of one thread and of several differ in their last digits.
+    for found, expected in zip(two.records, one.records, strict=True):
+        assert found["clip"] == expected["clip"]
+        assert found["scores"] == pytest.approx(expected["scores"], rel=1e-6, abs=1e-6)
 
 
 def test_the_protocol_of_visage_stands_beside_the_correct_figures(tmp_path: Path) -> None:

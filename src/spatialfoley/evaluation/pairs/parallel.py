@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
+from itertools import islice
 from multiprocessing import get_context
 
 from spatialfoley.evaluation.pairs.clip_scoring import ClipScorer, ClipTask, Record
@@ -54,7 +55,7 @@ def score_clips(
         ProcessPoolExecutor(min(jobs, len(tasks)), get_context("spawn"), _start, (make_scorer,)) as pool,
     ):
         waiting = iter(tasks)
-        running = {pool.submit(_score, task) for task, _ in zip(waiting, range(jobs * _AHEAD), strict=False)}
+        running = {pool.submit(_score, task) for task in islice(waiting, jobs * _AHEAD)}
         try:
             while running:
                 done, running = wait(running, return_when=FIRST_COMPLETED)

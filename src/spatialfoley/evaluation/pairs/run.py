@@ -145,6 +145,9 @@ def score_systems(
             records += found
             if progress:
                 progress(f"clip {done} of {len(tasks)}", 0.95 * done / len(tasks))
+    expected = sum(len(task.estimates) for task in tasks)
+    if len(records) != expected:
+        raise RuntimeError(f"{len(records)} records for {expected} pairs; a pair must not get lost")
     order = {name: index for index, name in enumerate(matchings)}
     records.sort(key=lambda record: (order[record["system"]], record["clip"]))
     write_records(out, records)

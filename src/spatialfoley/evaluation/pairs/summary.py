@@ -46,6 +46,8 @@ _VISAGE_KEYS = {
         for window in ("all", "1fps", "5fps")
     },
 }
+_VISAGE_MARKS = ("ViSAGe", "SC ablation", "ViSAGe-SC")
+_VISAUDIO_MARKS = ("BiAudio", "MUSIC", "FAIR-Play", "table 4", "table S1", "table S2")
 _AS_PUBLISHED = {"fad_dec": "fd/vggish/dec_published", "kld_dec": "kl/passt/dec_published"}
 _VISAUDIO_KEYS = {
     **{f"fd_vgg_{view}": f"fd/vggish/{view}" for view in ("mix", "avg")},
@@ -195,7 +197,14 @@ def _paper_tables(
     if settings.protocol == "visaudio" or (ears and not fields):
         own = _paper_rows(rows, _VISAUDIO_KEYS)
         return (
-            [beside("In the form of ViSAudio's tables", own, visaudio_tables(), _form_notes(settings))]
+            [
+                beside(
+                    "In the form of ViSAudio's tables",
+                    own,
+                    dict(zip(_VISAUDIO_MARKS, visaudio_tables(), strict=True)),
+                    _form_notes(settings),
+                )
+            ]
             if own
             else []
         )
@@ -208,7 +217,16 @@ def _paper_tables(
     if "dec_published" in settings.rules.views:
         own += _paper_rows(rows, {**keys, **_AS_PUBLISHED}, " (decoded as published)")
     return (
-        [beside("In the form of ViSAGe's tables", own, visage_tables(), _form_notes(settings))] if own else []
+        [
+            beside(
+                "In the form of ViSAGe's tables",
+                own,
+                dict(zip(_VISAGE_MARKS, visage_tables(), strict=True)),
+                _form_notes(settings),
+            )
+        ]
+        if own
+        else []
     )
 
 

@@ -222,21 +222,22 @@ def published_tables() -> tuple[Table, ...]:
     return (*visage_tables(), *visaudio_tables())
 
 
-def beside(title: str, own: Sequence[SystemRow], tables: Sequence[Table], notes: Sequence[str] = ()) -> Table:
+def beside(
+    title: str, own: Sequence[SystemRow], tables: Mapping[str, Table], notes: Sequence[str] = ()
+) -> Table:
     """Own rows in the form of published tables, with all their rows below.
 
     Args:
         title: Of the new table.
         own: Rows measured here, with the keys of the published columns.
-        tables: Published tables of one form; columns are taken in their order, rows get the caption's short
-            name.
+        tables: Published tables of one form, by a short name that marks their rows.
         notes: Further footnotes.
     """
-    metrics = {metric.key: metric for table in tables for metric in table.metrics}
+    metrics = {metric.key: metric for table in tables.values() for metric in table.metrics}
     order = [metric.key for metric in (*VISAGE_METRICS, *VISAUDIO_METRICS) if metric.key in metrics]
     rows = [
-        SystemRow(f"{row.name} [{table.title}]", row.figures, row.clips, True, row.caveat)
-        for table in tables
+        SystemRow(f"{row.name} [{short}]", row.figures, row.clips, True, row.caveat)
+        for short, table in tables.items()
         for row in table.rows
     ]
     return Table(
@@ -244,7 +245,7 @@ def beside(title: str, own: Sequence[SystemRow], tables: Sequence[Table], notes:
         tuple(metrics[key] for key in order),
         (*own, *rows),
         "Rows of publications are on other clips than these: compare their order, not their size.",
-        tuple(dict.fromkeys([*notes, *(note for table in tables for note in table.notes)])),
+        tuple(dict.fromkeys([*notes, *(note for table in tables.values() for note in table.notes)])),
     )
 
 
