@@ -34,7 +34,6 @@ from spatialfoley.evaluation.metrics.energy_points import (
     FloatArray,
     check_field,
     comparable_windows,
-    is_flat,
     point_weights,
 )
 from spatialfoley.evaluation.metrics.energy_points import Variant as Variant
@@ -106,7 +105,7 @@ def points_overlap(
     comparable = comparable_windows(reference, estimate)
     silent, estimate_flat = comparable.silent, comparable.estimate_flat
     if as_published:
-        silent = is_flat(reference.points)
+        silent = reference.flat
     usable = ~silent & ~estimate_flat if as_published else ~silent
     compared = usable & ~estimate_flat
     chance = int(np.sum(usable & estimate_flat))

@@ -16,7 +16,7 @@ Silence:
 """
 
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 from typing import Literal
 
 import numpy as np
@@ -38,7 +38,7 @@ _CELLS = (45, 90)
 """Every second row and column of the maps: the centres of cells of 4° that cover the sphere exactly once."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class FieldPoints:
     """Energy of a field at the points where fields are compared, computed once and used for many comparisons.
 
@@ -51,6 +51,11 @@ class FieldPoints:
     points: FloatArray
     energy: FloatArray
     variant: Variant
+
+    @cached_property
+    def flat(self) -> NDArray[np.bool_]:
+        """Which windows are the same everywhere, shape (M,); silence is."""
+        return np.std(self.points, axis=1) <= FLAT_CONTRAST * np.abs(np.mean(self.points, axis=1))
 
 
 @dataclass(frozen=True, eq=False)
@@ -134,7 +139,7 @@ def comparable_windows(reference: FieldPoints, estimate: FieldPoints) -> Compara
             f"{reference.points.shape} of {reference.variant!r}; make both with the same windows and variant"
         )
     quiet = reference.energy <= np.mean(reference.energy) * 10 ** (SILENCE_DB / 10)
-    return Comparable(quiet | is_flat(reference.points), is_flat(estimate.points))
+    return Comparable(quiet | reference.flat, estimate.flat)
 
 
 def check_field(name: str, samples: FloatArray) -> None:
@@ -160,9 +165,10 @@ def sphere_samples(maps: FloatArray) -> FloatArray:
     Returns:
         Points of shape (..., P), row after row, float64; 10312 points for 90 × 180.
     """
-    rows, left, share = _sphere_taps(*maps.shape[-2:])
-    lower = maps[..., rows, left].astype(np.float64)
-    return lower + (maps[..., rows, left + 1] - lower) * share
+    left, share = _sphere_taps(*maps.shape[-2:])
+    flat = maps.reshape(*maps.shape[:-2], -1)
+    lower = np.take(flat, left, axis=-1).astype(np.float64, copy=False)
+    return lower + (np.take(flat, left + 1, axis=-1) - lower) * share
 
 
 @cache
@@ -177,15 +183,11 @@ def point_weights(variant: Variant, points: int) -> FloatArray:
     return np.repeat(bands / (2 * _CELLS[1]), _CELLS[1])
 
 
-def is_flat(points: FloatArray) -> NDArray[np.bool_]:
-    """Which of the maps (M, P) are the same everywhere."""
-    return np.std(points, axis=1) <= FLAT_CONTRAST * np.abs(np.mean(points, axis=1))
-
-
 @cache
-def _sphere_taps(height: int, width: int) -> tuple[NDArray[np.intp], NDArray[np.intp], FloatArray]:
+def _sphere_taps(height: int, width: int) -> tuple[NDArray[np.intp], FloatArray]:
+    """Cell (in the flattened map) to the left of each point, and how far from it to the next, 0 to 1."""
     colatitude = (np.arange(height) + 0.5) * np.pi / height
     counts = np.round(width * np.sin(colatitude)).astype(int)
     columns = np.concatenate([np.arange(n) * ((width - 0.5 * width / n) / n) for n in counts])
     left = np.floor(columns).astype(np.intp)
-    return np.repeat(np.arange(height), counts), left, columns - left
+    return np.repeat(np.arange(height) * width, counts) + left, columns - left
