@@ -173,3 +173,17 @@ def test_a_towering_bar_is_cut_off_and_says_its_height():
     assert max(bars) == 100
     assert bars[-12:] == [50.0] * 12
     assert "median 90.0°, 180 values" in plot
+
+
+def test_bins_of_unequal_width_are_drawn_by_area():
+    values = {"a": np.arange(0.05, 10, 0.1)}
+    plot = histogram_plot(Histogram("h", "ms", values, np.array([0.0, 1.0, 10.0])))
+    assert [float(height) for height in re.findall(r'height="([\d.]+)%"', plot)] == [100.0, 100.0]
+    assert "Full height: 10% of the values per ms" in plot
+
+
+def test_tables_beyond_the_first_ones_are_folded(table):
+    page = report_html(Report("many", tables=(table,) * 8))
+    outline = Outline(page)
+    assert [a["id"] for a in outline.all("details")] == ["table-7", "table-8"]
+    assert len(outline.all("table")) == 8

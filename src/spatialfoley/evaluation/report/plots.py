@@ -60,17 +60,24 @@ def dot_plot(table: Table, metric: Metric) -> Markup:
 
 
 def histogram_plot(histogram: Histogram) -> Markup:
-    """One small histogram per system above a common axis, with the median marked."""
+    """One small histogram per system above a common axis, with the median marked.
+
+    Where bins differ in width, areas say the shares: heights are shares per unit of the value.
+    """
     edges = histogram.edges
+    widths = np.diff(edges)
+    even = bool(np.ptp(widths) < 1e-9 * widths.max())
     shares = {name: histogram.counts(name) / max(1, values.size) for name, values in histogram.values.items()}
-    tallest = sorted(float(share.max()) for share in shares.values())
+    heights = {name: share if even else share / widths for name, share in shares.items()}
+    tallest = sorted(float(height.max()) for height in heights.values())
     usual = tallest[(len(tallest) - 1) // 2] if tallest else 1.0
-    top = min(tallest[-1], _TOWERING * usual) if tallest and usual > 0 else 1.0
-    rows = [_histogram_row(histogram, name, share, top or 1.0) for name, share in shares.items()]
+    top = (min(tallest[-1], _TOWERING * usual) if tallest and usual > 0 else 0.0) or 1.0
+    rows = [_histogram_row(histogram, name, shares[name], heights[name] / top) for name in shares]
     ticks = [tick for tick in nice_ticks(float(edges[0]), float(edges[-1])) if edges[0] <= tick <= edges[-1]]
     axis = _axis([(tick, f"{tick:g}") for tick in ticks], [float(edges[0]), float(edges[-1])])
     unit = f"in {histogram.unit}" if histogram.unit else None
-    scale = f"Full height: {top:.0%} of the values; the line marks the median."
+    per = "" if even else f" per {histogram.unit or 'unit'}"
+    scale = f"Full height: {top:.0%} of the values{per}; the line marks the median."
     caption = element("figcaption", element("strong", histogram.title), element("span", unit, class_="muted"))
     body = element("div", *rows, axis, class_="strip-plot histograms")
     return element("figure", caption, body, element("p", scale, class_="muted small"), class_="card")
@@ -109,12 +116,12 @@ def _dot_row(row: SystemRow, figure: Interval, metric: Metric, ticks: list[float
     return element("div", label, track, shown, class_="strip quoted" if row.published else "strip")
 
 
-def _histogram_row(histogram: Histogram, name: str, shares: np.ndarray, top: float) -> Markup:
+def _histogram_row(histogram: Histogram, name: str, shares: np.ndarray, heights: np.ndarray) -> Markup:
     edges, values = histogram.edges, histogram.values[name]
     ends = [float(edges[0]), float(edges[-1])]
     bars = []
-    for left, right, share in zip(edges[:-1], edges[1:], shares, strict=True):
-        height = 100 * min(float(share) / top, 1.0)
+    for left, right, share, full in zip(edges[:-1], edges[1:], shares, heights, strict=True):
+        height = 100 * min(float(full), 1.0)
         x = 100 * (float(left) - ends[0]) / (ends[1] - ends[0])
         width = 100 * float(right - left) / (ends[1] - ends[0])
         box = {
@@ -124,7 +131,7 @@ def _histogram_row(histogram: Histogram, name: str, shares: np.ndarray, top: flo
             "height": f"{height:.1f}%",
         }
         bars.append(element("rect", element_title(f"{left:g} to {right:g}: {share:.1%}"), **box))
-        if share > 1.001 * top:
+        if full > 1.001:
             # Beside the bar, on the side where there is room.
             side = {"x": f"{x + width:.2f}%", "dx": "0.4em", "class_": "cut"}
             if x > _NEAR_THE_END:
