@@ -115,6 +115,10 @@ def test_interval_and_estimate_are_those_of_leaving_clips_out(clips: int, dimens
     error = np.sqrt((clips - 1) / clips * np.sum((left_out - left_out.mean()) ** 2))
     # 2.262 is the 97.5 % point of Student's t at 9 degrees of freedom.
     assert found.interval.high - found.value == pytest.approx(2.262 * error, rel=2e-3)
+    around = found.unbiased_interval
+    assert (around.value, around.count) == (found.unbiased, clips)
+    assert around.high - around.value == pytest.approx(around.value - around.low)
+    assert around.high - around.value == pytest.approx(found.interval.high - found.value)
 
 
 def test_the_estimate_has_no_bias_from_few_clips() -> None:
