@@ -27,6 +27,7 @@ from spatialfoley.spatial.direction import CameraPose, Direction
 from spatialfoley.spatial.foa import listen_from
 from spatialfoley.spatial.signal import SpatialAudio
 from spatialfoley.spatial.trajectory import CameraTrajectory
+from tests.flow_folders import write_mmaudio_folder
 
 RNG = np.random.default_rng(0)
 MOST_BYTES = 3_000_000
@@ -184,16 +185,26 @@ def test_two_ears_become_one_channel_and_two_ears_again(clip: Path) -> None:
     assert load_pipeline("tiny-visaudio+audio-spatial")(video, rate_hz=8000).samples.shape == (4, 9600)
 
 
+def test_mmaudio_with_a_place(clip: Path, tmp_path: Path) -> None:
+    name = write_mmaudio_folder(tmp_path / "mmaudio")
+    pipe, video = load_pipeline(f"{name}+ambi-enc-reference"), read_video(clip)
+    field = pipe(video, Direction(90.0), text="rain", steps=1, seed=2)
+    mono = load_pipeline(name)(video, text="rain", steps=1, seed=2)
+    scale = np.abs(field.samples[W]).max() / np.abs(mono.samples).max()
+    np.testing.assert_allclose(field.samples[W], scale * mono.samples[0], atol=1e-5)
+    np.testing.assert_allclose(field.samples[Y], -np.sqrt(2) * field.samples[W], atol=1e-5)
+
+
 def test_a_long_clip_in_windows_is_what_it_is_in_memory(tmp_path: Path) -> None:
     write_frames(tmp_path / "long.mp4", iter(frames(7.0)), 10)
-    pipe, video = load_pipeline("tiny-visage+audio-spatial"), read_video(tmp_path / "long.mp4")
+    pipe, video = load_pipeline("tiny-visaudio+audio-spatial"), read_video(tmp_path / "long.mp4")
     assert isinstance(pipe, TwoStagePipeline)
-    request = Request(seed=5, outputs=("foa",))
+    request = Request(seed=5, outputs=("foa",), steps=2)
     job = Job(tmp_path / "long.mp4", "long")
     files = fulfil(request, job, tmp_path, pipe)
     sidecar = json.loads(files["sidecar"].read_text())
     assert sidecar["sound"]["windows"] > 1
-    whole, _ = pipe.generate(video, MonoRequest(5))
+    whole, _ = pipe.generate(video, MonoRequest(5, steps=2))
     np.testing.assert_allclose(read_audio(files["foa"]).samples, whole.samples, atol=1e-5)
     assert is_fulfilled(request, job, tmp_path, pipe)
 
@@ -281,6 +292,7 @@ def test_what_a_folder_lacks_is_named(tmp_path: Path, clip: Path) -> None:
         ("nothing+ambi-enc", r"model is 'nothing', no folder and no known name; give tiny-visage, "),
         ("tiny-visage+", r"model is 'tiny-visage\+', with one stage of two; give MONO\+SPATIALIZER"),
         ("folder:/nowhere/at/all+duplicate", r"folder:/nowhere/at/all names no folder"),
+        ("folder:sounds", r"model is 'folder:sounds', with one stage of two; give MONO\+SPATIALIZER"),
         ("tiny-visage+ambi-enc+duplicate", r"but tiny-visage\+ambi-enc is no single model"),
     ],
 )

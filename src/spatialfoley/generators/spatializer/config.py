@@ -29,6 +29,7 @@ class SpatializerConfig:
         fft_samples: Of the short-time Fourier transform.
         hop_samples: Of the same.
         stft_window_samples: Of the same.
+        overlap_hop_s: From window to window where sound is made; published 0.05.
         rms: Every window's W is brought to this level.
         unet_channels: Of the five scales, from fine to coarse.
         mask_scale: Largest real and imaginary part of a mask: 1 as published for ears; a field's channel may
@@ -52,6 +53,7 @@ class SpatializerConfig:
     fft_samples: int = 512
     hop_samples: int = 160
     stft_window_samples: int = 400
+    overlap_hop_s: float = 0.05
     rms: float = 0.1
     unet_channels: tuple[int, int, int, int, int] = (64, 128, 256, 512, 512)
     mask_scale: float = math.sqrt(2.0)
@@ -83,6 +85,11 @@ class SpatializerConfig:
             raise ValueError(
                 f"fft_samples {self.fft_samples}, hop_samples {self.hop_samples} and window_s {self.window_s} make "
                 f"a picture of {self.bins} x {self.columns}; both must be multiples of {2**SCALES}"
+            )
+        if not 0 < self.overlap_hop_s <= self.window_s / 2:
+            raise ValueError(
+                f"overlap_hop_s is {self.overlap_hop_s}; give seconds above 0 and at most {self.window_s / 2:g}, "
+                "half a window"
             )
         if self.field_frame == "world" and self.channels == "foa" and self.direction_dim < 1:
             raise ValueError(
@@ -134,6 +141,7 @@ class SpatializerConfig:
     def tiny(cls, **changes: Any) -> SpatializerConfig:
         """What the embedded one is: small, with the tiny encoder, its field around the camera."""
         settings: dict[str, Any] = {
+            "overlap_hop_s": 0.15,
             "unet_channels": (16, 32, 48, 64, 64),
             "visual": "tiny",
             "visual_channels": 64,

@@ -13,9 +13,6 @@ from spatialfoley.generators.spatializer.config import SpatializerConfig
 from spatialfoley.generators.spatializer.objective import normalised
 from spatialfoley.generators.spatializer.unet import AudioSpatializer, Seen, analyse, apply_masks, synthesise
 
-HOP_S = 0.05
-"""From window to window, as published."""
-
 SeenAt = Callable[[NDArray[np.int64]], Seen]
 """What is seen in windows, from their first samples (B,)."""
 
@@ -24,7 +21,7 @@ _WINDOWS_AT_ONCE = 16
 
 @torch.inference_mode()
 def make_channels(
-    network: AudioSpatializer, mono: NDArray[np.float32], seen_at: SeenAt, hop_s: float = HOP_S
+    network: AudioSpatializer, mono: NDArray[np.float32], seen_at: SeenAt
 ) -> NDArray[np.float32]:
     """The channels that belong to a mono sound.
 
@@ -32,24 +29,19 @@ def make_channels(
         network: In evaluation mode.
         mono: Sound (N,) at the network's rate.
         seen_at: Tells what is seen in windows by their first samples.
-        hop_s: Seconds from window to window, up to half a window.
 
     Returns:
         Y, Z, X, or half the difference of left and right: (targets, N). Silence stays silence.
 
     Raises:
-        ValueError: `mono` has another shape, or `hop_s` is out of range.
+        ValueError: `mono` has another shape.
     """
     c = network.config
     if mono.ndim != 1:
         raise ValueError(f"mono has shape {mono.shape}; give one channel of shape (samples,)")
-    if not 0 < hop_s <= c.window_s / 2:
-        raise ValueError(
-            f"hop_s is {hop_s}; give seconds above 0 and at most {c.window_s / 2:g}, half a window"
-        )
     device = next(network.parameters()).device
     sound = torch.from_numpy(np.pad(mono, (0, max(0, c.window_samples - mono.size)))).float()
-    starts = window_starts(sound.numel(), c, hop_s)
+    starts = window_starts(sound.numel(), c)
     total = torch.zeros(c.targets, sound.numel())
     count = torch.zeros(sound.numel())
     for first in range(0, len(starts), _WINDOWS_AT_ONCE):
@@ -71,8 +63,8 @@ def make_windows(network: AudioSpatializer, windows: Tensor, seen: Seen) -> Tens
     return synthesise(apply_masks(masks, spectrum), c) / gain[:, None]
 
 
-def window_starts(samples: int, config: SpatializerConfig, hop_s: float) -> NDArray[np.int64]:
+def window_starts(samples: int, config: SpatializerConfig) -> NDArray[np.int64]:
     """First samples of the windows over a sound of at least one window; the last one ends with the sound."""
     last = samples - config.window_samples
-    hop = max(1, round(hop_s * config.rate_hz))
+    hop = max(1, round(config.overlap_hop_s * config.rate_hz))
     return np.append(np.arange(0, last, hop, dtype=np.int64), last)

@@ -57,6 +57,6 @@ def spectral_loss(
 
 
 def _median_angle_deg(mono: Tensor, made: Tensor, truth: Tensor) -> float:
-    intensities = [(mono.conj() * sound).real.sum(dim=(-2, -1)) for sound in (made, truth)]
-    cosine = functional.cosine_similarity(*intensities, dim=-1)
+    found, meant = ((mono.conj() * sound).real.sum(dim=(-2, -1)) for sound in (made, truth))
+    cosine = functional.cosine_similarity(found, meant, dim=-1)
     return float(torch.rad2deg(torch.acos(cosine.clamp(-1, 1))).median())

@@ -61,7 +61,7 @@ class ResNet18Trunk(nn.Module):
     def forward(self, pictures: Tensor) -> Tensor:
         """The features of the last stage."""
         x = self.maxpool(torch.relu(self.bn1(self.conv1(pictures))))
-        return self.layer4(self.layer3(self.layer2(self.layer1(x))))  # type: ignore[no-any-return]
+        return self.layer4(self.layer3(self.layer2(self.layer1(x))))
 
 
 def load_trunk(trunk: ResNet18Trunk, path: str | Path) -> None:

@@ -63,7 +63,7 @@ class PictureEncoder(nn.Module):
             x = functional.interpolate(
                 x, (self.size_px, self.size_px), mode="bilinear", antialias=True, align_corners=False
             )
-        return self.narrow(self.trunk((x - mean) / std)).flatten(1).unflatten(0, (B, F))  # type: ignore[no-any-return]
+        return self.narrow(self.trunk((x - mean) / std)).flatten(1).unflatten(0, (B, F))
 
 
 class FeatureEncoder(nn.Module):
@@ -87,7 +87,7 @@ class FeatureEncoder(nn.Module):
 
     def forward(self, features: Tensor) -> Tensor:
         """Numbers of each frame."""
-        return self.layers(features.flatten(0, 1)).unflatten(0, features.shape[:2])  # type: ignore[no-any-return]
+        return self.layers(features.flatten(0, 1)).unflatten(0, features.shape[:2])
 
 
 class AudioSpatializer(nn.Module):
