@@ -107,7 +107,7 @@ def _dot_row(row: SystemRow, figure: Interval, metric: Metric, ticks: list[float
     else:
         marks.append(element("circle", cx=at, cy=_MIDDLE, r=5, class_=f"dot{kind}"))
     value = value_text(figure, metric)
-    name = row.name + (f" {PUBLISHED_MARK}" if row.published else "")
+    name = row.name + (f"\u00a0{PUBLISHED_MARK}" if row.published else "")
     label = element("span", name, class_="label", title=name)
     shown = element("strong" if best else "span", value, class_="number")
     title = f"{name}: {value} {interval_text(figure, metric)}".strip()

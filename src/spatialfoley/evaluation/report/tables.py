@@ -167,6 +167,7 @@ def _row_document(row: SystemRow, table: Table) -> dict[str, Any]:
         "name": row.name,
         "clips": row.clips,
         "published": row.published,
+        "ranked": row.ranked,
         "caveat": row.caveat,
         "figures": {key: None if figure is None else plain(figure) for key, figure in figures.items()},
     }

@@ -1,7 +1,7 @@
 'use strict';
 
 // Tables: a click sorts by a column, best first; the second turns it round, the third restores the order.
-for (const table of document.querySelectorAll('table:has(thead)')) {
+for (const table of [...document.querySelectorAll('table')].filter(each => each.tHead)) {
   const heads = [...table.tHead.rows[0].cells];
   const original = [...table.tBodies].map(body => [...body.rows]);
   heads.forEach((head, column) => {
