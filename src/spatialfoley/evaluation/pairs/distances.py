@@ -120,14 +120,12 @@ def _distances(truth: Sequence[Heard], estimate: Sequence[Heard], listener: str,
     found = frechet_estimate(true, made)
     if found.warning is None:
         return SetFigures({key: found.interval})
-    shift = found.unbiased - found.value
-    low, high = found.interval.low + shift, found.interval.high + shift
     note = (
         f"{clips} clips are few for the {size} numbers of {listener}: its Fréchet distances are exact for "
         f"these clips, but above what more would give; compare only figures of {clips} clips, or those "
         "extrapolated to infinitely many."
     )
-    unbiased = Interval(found.unbiased, low, high, clips)
+    unbiased = found.unbiased_interval
     return SetFigures({key: found.interval, figure_key(UNBIASED, listener, view): unbiased}, (note,))
 
 
