@@ -4,6 +4,8 @@ import numpy as np
 import pytest
 import soundfile
 
+from spatialfoley.evaluation.networks.listener import Heard
+from spatialfoley.evaluation.pairs import run as run_module
 from spatialfoley.evaluation.pairs.cameras import Cameras
 from spatialfoley.evaluation.pairs.clip_scoring import ClipScorer
 from spatialfoley.evaluation.pairs.matching import SoundSource
@@ -321,3 +323,41 @@ def test_cameras_and_videos_must_cover_every_clip(tmp_path: Path) -> None:
         run(tmp_path, PairSettings(listeners=(), picture_scorers=("synchformer",)))
     with pytest.raises(ValueError, match="jobs is 0; give 1 process or more"):
         run(tmp_path, PairSettings(listeners=(), jobs=0))
+
+
+class Ear:
+    """A listener of a published name that hears level and brightness: the real one's weights are not here."""
+
+    weights_sha256 = "0" * 64
+    embedding_size, classes, softmax_posteriors = 2, 3, True
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def hear(self, sounds: np.ndarray, rate_hz: int) -> Heard:
+        cut = sounds[:, : sounds.shape[1] // 2 * 2].reshape(len(sounds), 2, -1)
+        levels = np.stack([cut.std(axis=2), np.abs(np.diff(cut, axis=2)).mean(axis=2)], axis=2)
+        return Heard(levels.astype(np.float32), np.pad(levels[:, 0], [(0, 0), (0, 1)]).astype(np.float32))
+
+
+def test_own_rows_fill_the_columns_of_the_papers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(run_module, "_listener", lambda name, device: Ear(name))
+    fields(tmp_path)
+    visage = run(tmp_path, listening(tmp_path, protocol="visage"))
+    form = table(visage, "In the form of ViSAGe's tables")
+    plain, published = form.own_rows
+    assert [key for key, figure in plain.figures.items() if figure is None] == []
+    assert plain.figures["fad_avg"] == row(table(visage, "What it")).figures["fd/vggish/channels"]
+    assert published.figures["fad_dec"] == row(table(visage, "What it")).figures["fd/vggish/dec_published"]
+    assert published.figures["fad_dec"].value != plain.figures["fad_dec"].value
+    assert set(visage.weights) == {"vggish", "passt"}
+    visaudio = run(tmp_path, listening(tmp_path, protocol="visaudio"))
+    form = table(visaudio, "In the form of ViSAudio's tables")
+    (own,) = form.own_rows
+    assert {key for key, figure in own.figures.items() if figure is None} == {"desync", "ib_score"}
+    assert own.figures["kl_pann_avg"] == row(table(visaudio, "What it")).figures["kl/cnn14/avg"]
+    assert "kl/vggish/avg" not in row(table(visaudio, "What it")).figures
+    assert len(form.published_rows) == 23
+    # The formula of ViSAudio's divergences is not that of ViSAGe's: the column stays empty.
+    ours = run(tmp_path, listening(tmp_path, listeners=("passt", "vggish")))
+    assert row(table(ours, "In the form of ViSAGe's tables")).figures.get("kld_dec") is None

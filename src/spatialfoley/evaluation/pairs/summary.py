@@ -202,7 +202,7 @@ def _paper_tables(
                     "In the form of ViSAudio's tables",
                     own,
                     dict(zip(_VISAUDIO_MARKS, visaudio_tables(), strict=True)),
-                    _form_notes(settings),
+                    _form_notes(settings, "visaudio"),
                 )
             ]
             if own
@@ -222,7 +222,7 @@ def _paper_tables(
                 "In the form of ViSAGe's tables",
                 own,
                 dict(zip(_VISAGE_MARKS, visage_tables(), strict=True)),
-                _form_notes(settings),
+                _form_notes(settings, "visage"),
             )
         ]
         if own
@@ -241,15 +241,16 @@ def _paper_rows(
     return own
 
 
-def _form_notes(settings: PairSettings) -> tuple[str, ...]:
+def _form_notes(settings: PairSettings, paper: str) -> tuple[str, ...]:
     notes = [
         f"Own rows: protocol {settings.protocol}, listeners {', '.join(settings.chosen_listeners) or 'none'}."
     ]
-    if settings.protocol != "visaudio":
+    if paper == "visage":
         notes.append(
-            "CC and AUC of own rows are those of maps as published; the correct ones have a table of their "
-            "own."
+            "CC and AUC of own rows are of maps as published; the correct ones have a table of their own."
         )
+    if settings.protocol != paper:
+        notes.append(f"Distances and divergences as the paper computes them take --protocol {paper}.")
     return tuple(notes)
 
 
