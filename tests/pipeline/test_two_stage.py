@@ -292,6 +292,10 @@ def test_what_a_folder_lacks_is_named(tmp_path: Path, clip: Path) -> None:
         ("nothing+ambi-enc", r"model is 'nothing', no folder and no known name; give tiny-visage, "),
         ("tiny-visage+", r"model is 'tiny-visage\+', with one stage of two; give MONO\+SPATIALIZER"),
         ("folder:/nowhere/at/all+duplicate", r"folder:/nowhere/at/all names no folder"),
+        (
+            "ambi-enc",
+            r"model is 'ambi-enc', with one stage of two; give MONO\+SPATIALIZER such as tiny-visage\+",
+        ),
         ("folder:sounds", r"model is 'folder:sounds', with one stage of two; give MONO\+SPATIALIZER"),
         ("tiny-visage+ambi-enc+duplicate", r"but tiny-visage\+ambi-enc is no single model"),
     ],

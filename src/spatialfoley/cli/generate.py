@@ -18,7 +18,9 @@ def generate(
     ],
     model: Annotated[
         str | None,
-        typer.Option(help="Model name, folder or hub id. Default: visage if it is here, else tiny-visage."),
+        typer.Option(
+            help="Model name, MODEL+SPATIALIZER, folder or hub id. Default: visage if it is here, else tiny-visage."
+        ),
     ] = None,
     azimuth_deg: Annotated[
         float | None,

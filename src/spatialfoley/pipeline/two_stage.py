@@ -194,7 +194,8 @@ def joined(maker: WindowMaker, duration_s: float, rate_hz: int | None) -> tuple[
 def is_two_stage(name: str | Path) -> bool:
     """Tell whether a name joins two stages, or should; a folder whose name has a + in it does not."""
     text = str(name)
-    return (JOINT in text or text.startswith(FOLDER_PREFIX)) and not Path(name).expanduser().exists()
+    joined_or_half = JOINT in text or text.startswith(FOLDER_PREFIX) or text in SPATIALIZERS
+    return joined_or_half and not Path(name).expanduser().exists()
 
 
 def load_two_stage(
