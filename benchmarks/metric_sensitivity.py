@@ -81,6 +81,7 @@ def main() -> None:
     parser.add_argument("--scenes", type=int, default=16, help="scenes of each kind")
     parser.add_argument("--seed", type=int, default=40, help="of scenes and mistakes")
     parser.add_argument("--out", type=Path, help="JSON file to write")
+    parser.add_argument("--page", type=Path, help="Markdown page whose tables to make anew: docs/metrics.md")
     parser.add_argument("--images", type=Path, help="folder for metrics_*.png")
     parser.add_argument(
         "--from", dest="source", type=Path, help="JSON file of an earlier run: measure nothing"
