@@ -167,7 +167,7 @@ def evaluate(
             turn_clips=turn_clips,
             camera=cast("CameraKind | None", camera),
         )
-    elif generated == [CHECK]:
+    elif generated == [CHECK] and reference is None:
         from spatialfoley.cli.evaluate_check import evaluate_check
 
         if code := evaluate_check(out):

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 NO_LISTENERS = "none"
 _SHOWN_FAILURES = 5
+_GPU_JOBS = 4
+"""Processes that share a GPU by default: each loads the listeners."""
 
 
 @dataclass(frozen=True)
@@ -87,7 +89,7 @@ def pair_settings(options: PairOptions) -> "PairSettings":
     from spatialfoley.evaluation.pairs.cameras import Cameras, read_cameras
     from spatialfoley.evaluation.pairs.run import PairSettings, available_jobs
 
-    listeners = None
+    device, listeners = _device(options.device), None
     if options.listeners is not None:
         names = tuple(name.strip() for name in options.listeners.split(",") if name.strip())
         listeners = () if names == (NO_LISTENERS,) else tuple(dict.fromkeys(names))
@@ -102,8 +104,8 @@ def pair_settings(options: PairOptions) -> "PairSettings":
         store=options.cache,
         videos=options.videos,
         picture_scorers=tuple(scorers),
-        jobs=options.jobs or available_jobs(),
-        device=_device(options.device),
+        jobs=options.jobs or (available_jobs() if device == "cpu" else min(_GPU_JOBS, available_jobs())),
+        device=device,
         exhibits=options.exhibits,
     )
 

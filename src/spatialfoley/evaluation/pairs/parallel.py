@@ -7,12 +7,14 @@ not.
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from itertools import islice
-from multiprocessing import get_context
+from multiprocessing import get_context, parent_process
+from threading import Thread
 
 from spatialfoley.evaluation.pairs.clip_scoring import ClipScorer, ClipTask, Record
 
@@ -74,7 +76,16 @@ def score_clips(
 
 def _start(make_scorer: Callable[[], ClipScorer]) -> None:
     global _worker
+    # Who started the processes decides when they end: interruptions are for it alone, and its end is ours.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    Thread(target=_end_with_parent, daemon=True).start()
     _worker = make_scorer()
+
+
+def _end_with_parent() -> None:
+    if (parent := parent_process()) is not None:
+        parent.join()
+        os._exit(1)
 
 
 def _score(task: ClipTask) -> list[Record]:

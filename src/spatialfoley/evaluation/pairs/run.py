@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache, partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from spatialfoley.evaluation.pairs.cameras import Cameras
 from spatialfoley.evaluation.pairs.clip_scoring import ClipScorer, ClipTask, Record, ScoringRules
@@ -16,6 +17,12 @@ from spatialfoley.evaluation.pairs.parallel import score_clips
 from spatialfoley.evaluation.pairs.protocols import Protocol, protocol
 from spatialfoley.evaluation.pairs.records import RecordLog, read_records, write_records
 from spatialfoley.evaluation.report.document import Report
+
+if TYPE_CHECKING:
+    from spatialfoley.evaluation.networks.listener import Listener
+    from spatialfoley.evaluation.pairs.picture_scores import PictureScorer
+
+_picture_scorers: dict[tuple[str, str], PictureScorer] = {}
 
 Progress = Callable[[str, float], None]
 
@@ -230,27 +237,29 @@ def _tasks(
     return tasks
 
 
+def _say_nothing(line: str) -> None:
+    """The licence was shown when the run began."""
+
+
 def _make_scorer(rules: ScoringRules, device: str) -> ClipScorer:
     return ClipScorer(
         rules,
         partial(_listener, device=device),
-        partial(_picture_scorer, device=device, show=_say_nothing),
+        partial(_picture_scorer, device=device),
     )
 
 
 @cache
-def _listener(name: str, device: str):  # type: ignore[no-untyped-def]
+def _listener(name: str, device: str) -> Listener:
     from spatialfoley.evaluation.networks.loading import load_listener
 
     return load_listener(name, device)
 
 
-@cache
-def _picture_scorer(name: str, device: str, show: Callable[[str], None]):  # type: ignore[no-untyped-def]
+def _picture_scorer(name: str, device: str, show: Callable[[str], None] = _say_nothing) -> PictureScorer:
+    """A scorer, loaded once; its licence is shown then."""
     from spatialfoley.evaluation.pairs.picture_scores import load_picture_scorer
 
-    return load_picture_scorer(name, show, device)
-
-
-def _say_nothing(line: str) -> None:
-    """The licence was shown when the run began."""
+    if (name, device) not in _picture_scorers:
+        _picture_scorers[name, device] = load_picture_scorer(name, show, device)
+    return _picture_scorers[name, device]
