@@ -9,6 +9,7 @@ import pytest
 
 from spatialfoley.evaluation.networks.loading import load_listener
 from spatialfoley.evaluation.report.published import published_tables
+from spatialfoley.evaluation.study.defects import silence_defects
 from spatialfoley.evaluation.study.self_check import load_golden
 from spatialfoley.evaluation.study.sensitivity import applies
 from spatialfoley.evaluation.study.sensitivity_distortions import CURVES, STATES
@@ -164,3 +165,12 @@ def test_a_part_of_the_run_comes_out_again(document: dict[str, Any], mistake: st
             assert found[key] is None, key
         else:
             assert found[key] == pytest.approx(then, rel=2e-3, abs=2e-3), key
+
+
+def test_a_part_of_the_defects_comes_out_again(document: dict[str, Any]) -> None:
+    settings = document["settings"]
+    known = {(row["defect"], row["scored"], row["figure"]): row for row in document["defects"]}
+    for row in silence_defects(settings["scenes"], settings["seed"], settings["duration_s"]):
+        then = known[row.defect, row.scored, row.figure]
+        found = [row.right, row.defective, row.shift.value, row.shift.low, row.shift.high]
+        assert found == pytest.approx([then["right"], then["defective"], *then["shift"][:3]], abs=1e-4)
