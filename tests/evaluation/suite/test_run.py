@@ -290,7 +290,8 @@ def test_distances_of_the_truth_are_zero_and_noise_is_far(oracle: tuple[SuiteRes
 
 def test_true_ears_of_another_rate_score_perfectly_and_have_no_field(tmp_path: Path) -> None:
     settings = replace(SETTINGS, clips=8, kinds=("in_view", "several"), camera="turning")
-    result = result_of(ears_of_truth, settings, tmp_path)
+    systems = [model_system("generated", ears_of_truth, "ears"), truth_system()]
+    result = run_world_suite(systems, settings, tmp_path).result
     row = result.tables["in_view"]["generated"]
     assert row["ear_level_error_median_db"].value < 0.2
     assert row["ear_delay_error_median_us"].value < 15

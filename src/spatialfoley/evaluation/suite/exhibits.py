@@ -37,12 +37,15 @@ def make_exhibits(
         best: Clips with the smallest.
     """
     found = []
+    opened: dict[int, ClipSounds] = {}
     for system in systems:
         if not system.shown:
             continue
         for caption, record in choose_clips(records[system.name], worst, best):
-            sounds = open_clip(record["index"], settings, systems)
-            found.append(_exhibit(system.name, caption, record, sounds))
+            index = record["index"]
+            if index not in opened:
+                opened[index] = open_clip(index, settings, systems)
+            found.append(_exhibit(system.name, caption, record, opened[index]))
     return found
 
 
