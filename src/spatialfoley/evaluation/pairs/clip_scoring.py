@@ -29,7 +29,8 @@ if TYPE_CHECKING:
 Record = dict[str, Any]
 """What is kept of a pair: system, clip, and either scores with all they depend on, or why there are none."""
 
-_SCORING = ("evaluation/metrics", "evaluation/pairs", "media/audio.py", "resources", "spatial")
+SCORING_CODE = ("evaluation/metrics", "evaluation/pairs", "media/audio.py", "resources", "spatial")
+"""What a score depends on besides files and settings; records of other code are not taken over."""
 
 
 @dataclass(frozen=True)
@@ -131,7 +132,7 @@ class ClipScorer:
             "restored": system in rules.restored,
             "listeners": dict(rules.listeners),
             "picture_scorers": dict(rules.picture_scorers),
-            "code": code_sha256(_SCORING),
+            "code": code_sha256(SCORING_CODE),
         }
         return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
 

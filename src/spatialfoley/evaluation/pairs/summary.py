@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from spatialfoley.evaluation.metrics.overlap_windows import SCORE_RATE_HZ
 from spatialfoley.evaluation.metrics.statistics import Interval, bootstrap_interval
 from spatialfoley.evaluation.networks.listener import Heard
 from spatialfoley.evaluation.pairs.account import introduction
-from spatialfoley.evaluation.pairs.clip_scoring import Record
+from spatialfoley.evaluation.pairs.clip_scoring import SCORING_CODE, Record
 from spatialfoley.evaluation.pairs.distances import UNBIASED, SetFigures, figure_key, set_figures
-from spatialfoley.evaluation.pairs.embeddings import EmbeddingStore, library_versions
+from spatialfoley.evaluation.pairs.embeddings import EmbeddingStore, code_sha256, library_versions
 from spatialfoley.evaluation.pairs.exhibits import choose_exhibits
 from spatialfoley.evaluation.pairs.matching import Matching, SoundSource
 from spatialfoley.evaluation.pairs.measures import FAMILY_TITLES, Family, measures_of
@@ -314,5 +315,7 @@ def _provenance(
             "file": settings.cameras.path.name if settings.cameras.path else None,
             "sha256": settings.cameras.sha256,
         },
+        "resampler": f"soxr, high quality, to {SCORE_RATE_HZ} Hz",
+        "scoring_code_sha256": code_sha256(SCORING_CODE),
         "versions": library_versions(),
     }
