@@ -101,6 +101,7 @@ def test_the_difference_from_ambi_enc_and_the_turn_have_tables(run: SuiteRun) ->
     assert off_screen.figures["cc/all/correct"].value > 0.2
     (turn,) = tables["The camera is turned"].rows
     assert turn.figures["median_deg"].value == pytest.approx(90, abs=0.5)
+    assert turn.clips == 1
 
 
 def test_direction_errors_are_spread_as_they_are(run: SuiteRun) -> None:

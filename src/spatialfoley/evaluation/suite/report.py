@@ -137,6 +137,9 @@ def _overall(result: SuiteResult) -> list[Table]:
             TURN,
             result.turns,
             result,
+            clips={
+                name: tested.count for name, row in result.turns.items() if (tested := row["within_15_deg"])
+            },
         ),
         *_table(
             "Seconds per clip",
@@ -184,13 +187,15 @@ def _table(
     result: SuiteResult,
     group: str | None = None,
     notes: tuple[str, ...] = (),
+    clips: Mapping[str, int] | None = None,
 ) -> list[Table]:
     """Systems and columns that have any figure; no table where there is none."""
+    behind = {name: _clips_behind(result, name, group) for name in rows} if clips is None else clips
     found = [
         SystemRow(
             name=name,
             figures={column.key: row.get(column.key) for column in columns},
-            clips=_clips_behind(result, name, group),
+            clips=behind[name],
             ranked=result.systems[name].competes,
         )
         for name, row in rows.items()
