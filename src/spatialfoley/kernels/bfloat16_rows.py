@@ -7,11 +7,7 @@ threads of torch. Without compiler or instructions the networks run as torch com
 from __future__ import annotations
 
 import ctypes
-import hashlib
 import math
-import os
-import shutil
-import subprocess
 from functools import cache
 from pathlib import Path
 
@@ -19,12 +15,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from spatialfoley.media.atomic import atomic_path
-from spatialfoley.media.errors import MediaError
+from spatialfoley.kernels.native_code import load_compiled
 
 _SOURCE = Path(__file__).with_suffix(".c")
 _OPTIONS = ("-O3", "-march=native", "-fPIC", "-fopenmp", "-Wno-psabi")
-_TIMEOUT_S = 60
 _LANES = 16
 _WIDEST_HEAD = 80
 _TOLERANCE = 2e-2
@@ -250,28 +244,7 @@ def _probe() -> float:
 
 @cache
 def _library() -> ctypes.CDLL:
-    """Compile and load the C code.
-
-    Raises:
-        RuntimeError: If there is no compiler or it fails.
-    """
-    compiler = os.environ.get("CC") or shutil.which("gcc") or shutil.which("cc")
-    if compiler is None:
-        raise RuntimeError("no C compiler (gcc or cc) is installed")
-    cpu = "".join(
-        sorted({line for line in Path("/proc/cpuinfo").read_text().splitlines() if "flags" in line})
-    )
-    key = hashlib.sha256("\n".join([_SOURCE.read_text(), compiler, *_OPTIONS, cpu]).encode()).hexdigest()[:16]
-    folder = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "spatialfoley" / "native"
-    path = folder / f"rows-{key}.so"
-    try:
-        if not path.exists():
-            folder.mkdir(parents=True, exist_ok=True)
-            with atomic_path(path) as unfinished:
-                _compile(compiler, unfinished)
-        library = ctypes.CDLL(str(path))
-    except (OSError, MediaError, subprocess.SubprocessError) as problem:
-        raise RuntimeError(f"{_SOURCE.name} could not be compiled and loaded: {problem}") from problem
+    library = load_compiled(_SOURCE, _OPTIONS)
     pointer, integer, real = ctypes.c_void_p, ctypes.c_int64, ctypes.c_float
     library.attend.argtypes = [pointer]
     library.prepare_heads.argtypes = [
@@ -286,16 +259,3 @@ def _library() -> ctypes.CDLL:
     for function in (library.attend, library.prepare_heads, library.modulate, library.add_gated):
         function.restype = None
     return library
-
-
-def _compile(compiler: str, target: Path) -> None:
-    """Two steps, so that the library is linked without an OpenMP of its own: torch has loaded one."""
-    compiled = target.with_suffix(".o")
-    try:
-        for command in (
-            [compiler, *_OPTIONS, "-c", str(_SOURCE), "-o", str(compiled)],
-            [compiler, "-shared", str(compiled), "-o", str(target), "-lm"],
-        ):
-            subprocess.run(command, check=True, capture_output=True, timeout=_TIMEOUT_S)
-    finally:
-        compiled.unlink(missing_ok=True)
