@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from spatialfoley.cli.reporting import console, progress_bar, say
+from spatialfoley.cli.reporting import console, progress_bar, say, warn
 
 if TYPE_CHECKING:
     from spatialfoley.dataset.factory.lists import BuildReport
@@ -32,6 +32,8 @@ def build(
         result = build_dataset(chosen, report, retry or ())
     show(result)
     say(f"{sum(result.clips.values())} clips in {result.shards} shards: {chosen.output}")
+    if result.note:
+        warn(result.note)
     if result.failed:
         raise typer.Exit(1 if result.clips else 2)
 

@@ -55,12 +55,14 @@ class BuildReport:
         clips: Clips kept, by split.
         funnel: Counts of every stage.
         shards: Number of shards.
+        note: What could not be written beside them, and why; empty otherwise.
     """
 
     recordings: int
     clips: dict[str, int]
     funnel: tuple[StageCount, ...]
     shards: int
+    note: str = ""
 
     @property
     def failed(self) -> int:

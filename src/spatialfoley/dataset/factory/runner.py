@@ -15,12 +15,15 @@ from collections.abc import Callable, Iterable
 from dataclasses import replace
 from pathlib import Path
 
+from spatialfoley.dataset.factory.account import write_account
 from spatialfoley.dataset.factory.config import BuildConfig
 from spatialfoley.dataset.factory.groups import Group, Job
+from spatialfoley.dataset.factory.index import write_index
 from spatialfoley.dataset.factory.lists import BuildReport, write_lists
 from spatialfoley.dataset.factory.lock import build_lock
 from spatialfoley.dataset.factory.pool import Executor, Finished, Task, WorkerPool
 from spatialfoley.dataset.factory.records import FileRef, Record
+from spatialfoley.dataset.factory.shard_list import listed, write_shard_list
 from spatialfoley.dataset.factory.shards import content_hash, shard_name, write_shard
 from spatialfoley.dataset.factory.stage import Passed, Rejected
 from spatialfoley.dataset.factory.state import PASSING, BuildState, StageResult, basis_of
@@ -64,7 +67,10 @@ def build(
             state.keep_source(config.source["kind"])
             state.add_recordings(config.load_source().records())
             _Build(config, root, state, hands, progress).run(set(retry))
-            return write_lists(config, root, state)
+            report = write_lists(config, root, state)
+            write_shard_list(root, (listed(row) for row in state.shards()))
+            write_account(config, root)
+            return replace(report, note=write_index(root))
         finally:
             hands.close()
             state.close()

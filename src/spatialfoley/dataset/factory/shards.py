@@ -1,7 +1,7 @@
 """Clips packed for training: tar files in WebDataset's naming, byte for byte the same for the same clips.
 
 A member is named ``<clip id>.<role>.<suffix>``; ``<clip id>.json`` comes first and holds the record, its files
-named as the members. Beside every tar lies ``<name>.json`` with the checksums of all members.
+named as the members. Beside every tar lies ``<name>.json`` with checksum, size and place of all members.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import hashlib
 import io
 import json
 import tarfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -60,23 +60,38 @@ def write_shard(root: str, number: int, split: str, lines: Sequence[str]) -> Sha
     records = [Record.from_json(line) for line in lines]
     name = shard_name(split, number)
     target = Path(root) / name
-    checksums: dict[str, str] = {}
+    members = (member for record in records for member in _members(Path(root), record))
+    whole, size = write_members(target, members, len(records))
+    return ShardRow(number, split, content_hash(records), name, whole, size, len(records))
+
+
+def write_members(target: Path, members: Iterable[tuple[str, bytes]], clips: int) -> tuple[str, int]:
+    """Write a tar and what is beside it.
+
+    Args:
+        target: The tar.
+        members: Name and content of each, in order.
+        clips: How many clips they are.
+
+    Returns:
+        Checksum and size of the tar.
+    """
+    written: dict[str, dict[str, str | int]] = {}
     with atomic_path(target) as temporary, tarfile.open(temporary, "w", format=tarfile.PAX_FORMAT) as tar:
-        for record in records:
-            for member, content in _members(Path(root), record):
-                checksums[member] = hashlib.sha256(content).hexdigest()
-                _add(tar, member, content)
+        for name, content in members:
+            _add(tar, name, content)
+            # The content is filled up to whole blocks; where they end, the next member begins.
+            blocks = -(-len(content) // tarfile.BLOCKSIZE)
+            written[name] = {
+                "sha256": hashlib.sha256(content).hexdigest(),
+                "size": len(content),
+                "offset": tar.offset - blocks * tarfile.BLOCKSIZE,
+            }
     whole, size = _hash_of(target), target.stat().st_size
-    document = {
-        "shard": target.name,
-        "clips": len(records),
-        "sha256": whole,
-        "size": size,
-        "members": checksums,
-    }
+    document = {"shard": target.name, "clips": clips, "sha256": whole, "size": size, "members": written}
     with atomic_path(target.with_suffix(".json")) as temporary:
         temporary.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
-    return ShardRow(number, split, content_hash(records), name, whole, size, len(records))
+    return whole, size
 
 
 def _members(root: Path, record: Record) -> Iterator[tuple[str, bytes]]:

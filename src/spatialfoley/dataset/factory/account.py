@@ -1,0 +1,63 @@
+"""``build.json``: how a data set was made, for its card and for those who make it again."""
+
+from __future__ import annotations
+
+import json
+import platform
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from spatialfoley.dataset.factory.config import BuildConfig
+from spatialfoley.media.atomic import atomic_path
+
+ACCOUNT_FILE = "build.json"
+_PACKAGES = ("spatialfoley", "torch", "numpy", "av", "soundfile", "soxr", "transformers", "pyarrow", "yt-dlp")
+
+
+def write_account(config: BuildConfig, root: Path) -> None:
+    """Write source, stages and their settings, splits, and the versions of what made it.
+
+    Args:
+        config: Of the build.
+        root: The build folder.
+    """
+    stages = [
+        {"stage": spec.name, "version": spec.load().version, "settings": dict(spec.settings)}
+        for spec in config.specs()
+    ]
+    document = {
+        "title": config.title,
+        "description": config.description,
+        "source": dict(config.source),
+        "stages": stages,
+        "splits": vars(config.splits),
+        "shards": {"recordings": config.shards.recordings},
+        "versions": versions(),
+    }
+    with atomic_path(root / ACCOUNT_FILE) as path:
+        path.write_text(json.dumps(document, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def read_account(root: Path) -> dict[str, Any]:
+    """What `write_account` wrote.
+
+    Raises:
+        ValueError: The folder holds no finished build.
+    """
+    path = root / ACCOUNT_FILE
+    if not path.is_file():
+        raise ValueError(f"{root} holds no {ACCOUNT_FILE}; build it with 'spatialfoley dataset build CONFIG'")
+    document: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    return document
+
+
+def versions() -> dict[str, str]:
+    """Versions of this program and of what it stands on, without importing any of it."""
+    found = {"python": platform.python_version()}
+    for name in _PACKAGES:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return found
