@@ -16,6 +16,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from spatialfoley.dataset.factory.account import write_account
+from spatialfoley.dataset.factory.comparing import Comparison, Waiting, one_recording
 from spatialfoley.dataset.factory.config import BuildConfig
 from spatialfoley.dataset.factory.groups import Group, Job
 from spatialfoley.dataset.factory.index import write_index
@@ -90,6 +91,11 @@ class _Build:
         self.later: list[tuple[float, int, Job]] = []
         self.running: dict[int, Job] = {}
         self.groups: dict[int, Group] = {}
+        self.comparisons = {
+            number: Comparison(stage, state.compared(self.chains[number]))
+            for number, stage in enumerate(spec.load() for spec in self.specs)
+            if hasattr(stage, "compare")
+        }
         self.numbers = 0
         self.total, self.begun = 0, 0
 
@@ -108,6 +114,7 @@ class _Build:
             if self.running or self.later:
                 for end in self.hands.wait(self._pause()):
                     self._settle(end)
+            self._compare()
             self._close_finished()
             self._tell()
             self._check_stuck(pending)
@@ -137,6 +144,8 @@ class _Build:
                     return
             record = group.waiting.popleft()
             self.begun += 1
+            for comparison in self.comparisons.values():
+                comparison.begin(self._place_of(record.recording))
             self._advance(record, 0, group)
 
     def _advance(self, record: Record, stage: int, group: Group) -> None:
@@ -155,6 +164,9 @@ class _Build:
         """Go on from a result."""
         if result.status == "failed" and result.reason in PASSING:
             group.clean = False
+        for number, comparison in self.comparisons.items():
+            if result.stage == number or (result.stage < number and not result.records):
+                comparison.end(self._place_of(result.recording))
         for made in result.records:
             group.work.update({ref.path: ref.size for ref in _inside(made)})
             self._advance(made, result.stage + 1, group)
@@ -198,10 +210,31 @@ class _Build:
             pause_s = self.config.retries.pause_before(job.attempt)
             heapq.heappush(self.later, (time.monotonic() + pause_s, end.number, job))
             return
-        result = self._result(job, job.record, value, end.seconds)
-        self.state.store(result)
+        if isinstance(value, Passed) and job.stage in self.comparisons:
+            found = one_recording(job, value)
+            if isinstance(found, Record):
+                place = self._place_of(found.recording)
+                self.comparisons[job.stage].arrive(place, Waiting(job, found, end.seconds))
+                return
+            value = found
+        self._store(job, value, end.seconds)
+
+    def _store(
+        self, job: Job, value: Passed | Rejected | Problem, seconds: float, kept: str | None = None
+    ) -> None:
+        assert job.record is not None
+        result = self._result(job, job.record, value, seconds)
+        self.state.store(result, (self.chains[job.stage], kept) if kept is not None else None)
+        group = self.groups[job.group]
         group.open -= 1
         self._take(result, group)
+
+    def _compare(self) -> None:
+        """Decide on the recordings whose turn it is; one decision may let the next stage's begin."""
+        for comparison in self.comparisons.values():
+            while (waiting := comparison.next()) is not None:
+                outcome, kept = comparison.decide(waiting.record)
+                self._store(waiting.job, outcome, waiting.seconds, kept)
 
     def _result(
         self, job: Job, record: Record, value: Passed | Rejected | Problem, seconds: float
@@ -306,8 +339,10 @@ class _Build:
         self.progress(label, max(0, self.begun - len(self.groups)) / max(1, self.total))
 
     def _group_of(self, recording: str) -> int:
-        place = self.state.place_of(recording)
-        return (place or 0) // self.config.shards.recordings
+        return self._place_of(recording) // self.config.shards.recordings
+
+    def _place_of(self, recording: str) -> int:
+        return self.state.place_of(recording) or 0
 
     def _clear_partial_files(self) -> None:
         """What killed workers left half made."""

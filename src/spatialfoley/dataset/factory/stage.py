@@ -18,7 +18,8 @@ A stage is a frozen dataclass of settings in a file of its own under ``dataset/s
     STAGE = Loud
 
 Its result depends on the record and the settings only; what is drawn, is drawn from `seed_of`. It runs in a process
-of its own; a crash, a time-out or an exception costs the record, not the build.
+of its own; a crash, a time-out or an exception costs the record, not the build. A stage whose result depends on
+earlier recordings too has two more methods, see ``factory/comparing.py``.
 """
 
 from __future__ import annotations

@@ -39,6 +39,9 @@ CREATE TABLE IF NOT EXISTS shards (
     size INTEGER NOT NULL, clips INTEGER NOT NULL, PRIMARY KEY (number, split));
 CREATE TABLE IF NOT EXISTS source (kind TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS closed (number INTEGER PRIMARY KEY, chain TEXT NOT NULL, recordings INTEGER NOT NULL);
+CREATE TABLE IF NOT EXISTS compared (
+    number INTEGER PRIMARY KEY, chain TEXT NOT NULL, recording TEXT NOT NULL, kept TEXT NOT NULL,
+    UNIQUE (chain, recording));
 """
 
 
@@ -215,8 +218,13 @@ class BuildState:
         )
         return [_result(row) for row in rows]
 
-    def store(self, result: StageResult) -> None:
-        """Commit a result; an earlier one of the same record and stage is replaced."""
+    def store(self, result: StageResult, kept: tuple[str, str] | None = None) -> None:
+        """Commit a result; an earlier one of the same record and stage is replaced.
+
+        Args:
+            result: The result.
+            kept: Chain of its stage, and what later recordings are compared with.
+        """
         with self._database:
             self._database.execute("BEGIN")
             self._database.execute(
@@ -235,6 +243,19 @@ class BuildState:
                     result.seconds,
                 ),
             )
+            if kept is not None:
+                self._database.execute(
+                    "INSERT INTO compared (chain, recording, kept) VALUES (?, ?, ?) "
+                    "ON CONFLICT (chain, recording) DO UPDATE SET kept = excluded.kept",
+                    (kept[0], result.recording, kept[1]),
+                )
+
+    def compared(self, chain: str) -> list[tuple[str, str]]:
+        """Recordings that a comparing stage passed and what it kept of them, in the order of its decisions."""
+        rows = self._database.execute(
+            "SELECT recording, kept FROM compared WHERE chain = ? ORDER BY number", (chain,)
+        )
+        return rows.fetchall()
 
     def shard(self, number: int, split: str) -> ShardRow | None:
         """A written shard."""
