@@ -7,13 +7,14 @@ import numpy as np
 import pytest
 
 from spatialfoley.cli import run
-from spatialfoley.media.audio import read_audio
+from spatialfoley.media.audio import read_audio, resample
 from spatialfoley.media.frame_writer import write_frames
 from spatialfoley.media.video import Video
 from spatialfoley.pipeline import load_pipeline
 from spatialfoley.pipeline.compressed import FIXED_DIRECTION, CompressedPipeline
 from spatialfoley.spatial.binaural import render_binaural
 from spatialfoley.spatial.direction import Direction
+from spatialfoley.spatial.signal import SpatialAudio
 
 FRAMES = np.random.default_rng(0).integers(0, 256, (80, 48, 64, 3), dtype=np.uint8)
 
@@ -41,6 +42,22 @@ def test_eight_seconds_are_the_sound_of_five_slowed_down(compressed: CompressedP
     assert np.corrcoef(np.log(spectrum + 1e-3), np.log(slow + 1e-3))[0, 1] > 0.9
 
 
+def test_the_published_order_makes_the_head_grow(compressed: CompressedPipeline) -> None:
+    video = Video.from_frames(FRAMES, 10)
+    field = compressed.pipe(video.sped_up(1.6), FIXED_DIRECTION, seed=4)
+    fast = render_binaural(field)
+    published, kept = compressed, CompressedPipeline(compressed.pipe, ears="after")
+    slow = resample(fast.samples, fast.rate_hz / 1.6, fast.rate_hz)
+    np.testing.assert_allclose(
+        published(video, seed=4).samples, slow / max(1.0, np.abs(slow).max()), atol=1e-3
+    )
+    restored = SpatialAudio(resample(field.samples, field.rate_hz / 1.6, field.rate_hz), field.rate_hz, "foa")
+    ears = render_binaural(restored)
+    np.testing.assert_allclose(kept(video, seed=4).samples, ears.samples / max(1.0, ears.peak), atol=1e-3)
+    with pytest.raises(ValueError, match=r"ears is 'never'; give 'before' \(as published\) or 'after'"):
+        CompressedPipeline(compressed.pipe, ears="never")  # type: ignore[arg-type]
+
+
 def test_clips_that_fit_are_made_as_they_are(compressed: CompressedPipeline) -> None:
     video = Video.from_frames(FRAMES[:20], 10)
     ears = compressed(video, seed=2)
@@ -56,7 +73,7 @@ def test_the_command_and_its_sidecar(tmp_path: Path) -> None:
     assert (ears.rate_hz, ears.samples.shape) == (44100, (2, 6 * 44100))
     model = json.loads((tmp_path / "out" / "walk.json").read_text())["model"]
     assert model["model"] == "compressed:tiny-visage"
-    assert "camera direction fixed at index (44.5, 89.5)" in model["protocol"]
+    assert "two ears rendered before that; camera fixed at index (44.5, 89.5)" in model["protocol"]
 
 
 def test_what_the_protocol_is_not_for_is_refused(compressed: CompressedPipeline) -> None:

@@ -1,16 +1,19 @@
-"""The protocol by which ViSAudio's authors had ViSAGe make 8 s: the clip sped up to ViSAGe's 5 s, and restored.
+"""The protocol by which ViSAudio's authors had ViSAGe make 8 s: the clip compressed to ViSAGe's 5 s, and restored.
 
-`load_pipeline("compressed:visage")` makes such a generator. The paper says only that clips were compressed in time
-and the camera's direction fixed at (44.5, 89.5), the front at the horizon. Our reading:
+`load_pipeline("compressed:visage")` makes such a generator. Published is the order: the camera's direction is fixed
+at index (44.5, 89.5), the front at the horizon; the clip is compressed; its field is made; two ears are rendered
+from it; their sound is brought back to 8 s. Our reading of the rest:
 
 - the clock of the picture runs faster by the clip's length over the longest window, so that all of it is seen;
-- the sound is slowed down by the same factor through resampling, so its pitch falls (by 8 semitones for 8 s);
-- the field is rendered to two ears afterwards, at its true speed, so that the head keeps its size.
+- the sound is slowed down by the same factor through resampling, so its pitch falls (by 8 semitones for 8 s).
+
+In the published order the head grows with the sound: time differences between the ears come out longer by the same
+factor. `ears="after"` restores the field first and renders it then, which keeps them.
 
 Clips that fit into a window are made as they are. Others are made as a whole, in memory.
 """
 
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from spatialfoley import timeline
 from spatialfoley.media.audio import fit_length, resample
@@ -30,6 +33,8 @@ FIXED_DIRECTION = index_to_direction(AmbigenIndex(44.5, 89.5))
 
 MOST_COMPRESSION = 2.0
 
+EarsWhen = Literal["before", "after"]
+
 
 class CompressedPipeline:
     """A field generator by that protocol: two ears at a camera that looks to the front."""
@@ -37,9 +42,19 @@ class CompressedPipeline:
     layout: Literal["binaural"] = "binaural"
     options = FIELD_OPTIONS
 
-    def __init__(self, pipe: Pipeline) -> None:
-        """Wrap a generator of fields."""
-        self.pipe = pipe
+    def __init__(self, pipe: Pipeline, ears: EarsWhen = "before") -> None:
+        """Wrap a generator of fields.
+
+        Args:
+            pipe: the generator.
+            ears: whether two ears are rendered "before" the sound is slowed down, as published, or "after".
+
+        Raises:
+            ValueError: `ears` is neither.
+        """
+        if ears not in get_args(EarsWhen):
+            raise ValueError(f"ears is {ears!r}; give 'before' (as published) or 'after'")
+        self.pipe, self.ears = pipe, ears
 
     def __call__(
         self, video: Video, camera: Camera = Direction(0.0), seed: int = 0, rate_hz: int | None = None
@@ -68,12 +83,17 @@ class CompressedPipeline:
         factor = self._factor(video.duration_s)
         fast = video if factor == 1 else video.sped_up(factor)
         made = self.pipe.generate(fast, FIXED_DIRECTION, field_settings(self.pipe, request), report)
-        # Samples of the fast sound, played at 1 / factor of its rate, are the slow one.
         rate_hz = rate_hz or made.foa.rate_hz
-        samples = resample(made.foa.samples, made.foa.rate_hz / factor, rate_hz)
+        sound = made.foa
+        if self.ears == "before":
+            sound = render_binaural(sound, head=FIXED_DIRECTION)
+        # Samples of the fast sound, played at 1 / factor of its rate, are the slow one.
+        samples = resample(sound.samples, sound.rate_hz / factor, rate_hz)
         samples = fit_length(samples, timeline.sample_count(video.duration_s, rate_hz))
-        ears = render_binaural(SpatialAudio(samples, rate_hz, "foa"), head=FIXED_DIRECTION)
-        sound, gain_db = within_full_scale(ears)
+        sound = SpatialAudio(samples, rate_hz, sound.layout)
+        if self.ears == "after":
+            sound = render_binaural(sound, head=FIXED_DIRECTION)
+        sound, gain_db = within_full_scale(sound)
         return sound, gain_db + made.gain_db
 
     def describe(self) -> dict[str, Any]:
@@ -84,7 +104,7 @@ class CompressedPipeline:
             "model": f"{COMPRESSED_PREFIX}{description['model']}",
             "layout": self.layout,
             "protocol": f"clips longer than {self.pipe.longest_window_s:g} s are sped up to that, their sound is "
-            "slowed down by resampling and rendered to two ears; camera direction fixed at index (44.5, 89.5)",
+            f"slowed down by resampling; two ears rendered {self.ears} that; camera fixed at index (44.5, 89.5)",
         }
 
     def _factor(self, duration_s: float) -> float:
