@@ -73,6 +73,24 @@ def interaural_coherence(ears: FloatArray, rate_hz: int, windows_per_s: float | 
     return np.divide(cross, whole, out=np.full_like(whole, np.nan), where=whole > 0)
 
 
+def left_right_distance(ears: FloatArray) -> float:
+    """Mean absolute difference of the ears, each without its mean and scaled to its own peak (ViSAudio eq. 40).
+
+    Every ear has its own scale, so it tells delays and shapes apart, not levels. Clips up to 0.01 count as mono
+    in the paper's filter. The rate matters a little: compare at one rate.
+
+    Args:
+        ears: (2, N).
+
+    Returns:
+        Distance in [0, 2]; 0 for one channel given twice, and for silence.
+    """
+    _require_ears(ears)
+    centred = ears.astype(np.float64) - ears.mean(axis=1, keepdims=True)
+    scaled = centred / (np.abs(centred).max(axis=1, keepdims=True) + 1e-9)
+    return float(np.mean(np.abs(scaled[0] - scaled[1])))
+
+
 def frame_delays_s(ears: FloatArray, rate_hz: int, smooth_frames: int = 9) -> FloatArray:
     """Delay as in `interaural_delays_s` for every short-time frame (T,), over some frames around each.
 

@@ -15,7 +15,7 @@ from __future__ import annotations
 import heapq
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from spatialfoley.dataset.factory.groups import Job
 from spatialfoley.dataset.factory.records import Record
@@ -23,6 +23,7 @@ from spatialfoley.dataset.factory.stage import Outcome, Passed
 from spatialfoley.dataset.factory.work import Problem
 
 
+@runtime_checkable
 class ComparingStage(Protocol):
     """A stage with two more methods; it has to stand before the stage that cuts recordings into clips."""
 

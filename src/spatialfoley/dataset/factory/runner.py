@@ -16,7 +16,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from spatialfoley.dataset.factory.account import write_account
-from spatialfoley.dataset.factory.comparing import Comparison, Waiting, one_recording
+from spatialfoley.dataset.factory.comparing import ComparingStage, Comparison, Waiting, one_recording
 from spatialfoley.dataset.factory.config import BuildConfig
 from spatialfoley.dataset.factory.groups import Group, Job
 from spatialfoley.dataset.factory.index import write_index
@@ -94,7 +94,7 @@ class _Build:
         self.comparisons = {
             number: Comparison(stage, state.compared(self.chains[number]))
             for number, stage in enumerate(spec.load() for spec in self.specs)
-            if hasattr(stage, "compare")
+            if isinstance(stage, ComparingStage)
         }
         self.numbers = 0
         self.total, self.begun = 0, 0

@@ -33,6 +33,7 @@ from spatialfoley.spatial.interaural import (
     interaural_coherence,
     interaural_delays_s,
     interaural_levels_db,
+    left_right_distance as left_right_distance,
 )
 from spatialfoley.spatial.short_time import HOP_S, analyse, frequencies_hz, hop_samples
 
@@ -212,24 +213,6 @@ def is_mono_collapse(reference: FloatArray, estimate: FloatArray) -> bool | None
     if true_db is None or found_db is None or true_db < COLLAPSE_DB:
         return None
     return found_db < COLLAPSE_DB
-
-
-def left_right_distance(ears: FloatArray) -> float:
-    """Mean absolute difference of the ears, each without its mean and scaled to its own peak (ViSAudio eq. 40).
-
-    Every ear has its own scale, so it tells delays and shapes apart, not levels. Clips up to 0.01 count as mono
-    in the paper's filter. The rate matters a little: compare at one rate.
-
-    Args:
-        ears: (2, N).
-
-    Returns:
-        Distance in [0, 2]; 0 for one channel given twice, and for silence.
-    """
-    _require_ears(ears, "ears")
-    centred = ears.astype(np.float64) - ears.mean(axis=1, keepdims=True)
-    scaled = centred / (np.abs(centred).max(axis=1, keepdims=True) + 1e-9)
-    return float(np.mean(np.abs(scaled[0] - scaled[1])))
 
 
 def _both_sound(reference: EarCues, estimate: EarCues, lateral: FloatArray) -> BoolArray:
