@@ -86,6 +86,8 @@ def left_right_distance(ears: FloatArray) -> float:
         Distance in [0, 2]; 0 for one channel given twice, and for silence.
     """
     _require_ears(ears)
+    if not np.isfinite(ears).all():
+        raise ValueError("ears holds NaN or infinity; repair the sound or the model that made it")
     centred = ears.astype(np.float64) - ears.mean(axis=1, keepdims=True)
     scaled = centred / (np.abs(centred).max(axis=1, keepdims=True) + 1e-9)
     return float(np.mean(np.abs(scaled[0] - scaled[1])))

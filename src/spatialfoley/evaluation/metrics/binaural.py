@@ -33,6 +33,8 @@ from spatialfoley.spatial.interaural import (
     interaural_coherence,
     interaural_delays_s,
     interaural_levels_db,
+)
+from spatialfoley.spatial.interaural import (
     left_right_distance as left_right_distance,
 )
 from spatialfoley.spatial.short_time import HOP_S, analyse, frequencies_hz, hop_samples
