@@ -22,7 +22,7 @@ AMBIX_COMMENT = "AmbiX ACN SN3D order 1 WYZX"
 
 _CODEC_BLOCK_SAMPLES = 2880  # the longest block of AAC and Opus
 _LAYOUT_OF_CHANNELS: dict[int, Layout] = {1: "mono", 2: "stereo", 4: "foa", 6: "5.1", 12: "7.1.4"}
-_COMMENTS = {"foa": AMBIX_COMMENT, "binaural": "binaural, for headphones"}
+COMMENTS = {"foa": AMBIX_COMMENT, "binaural": "binaural, for headphones"}
 
 
 def read_audio(path: str | Path, layout: Layout | None = None) -> SpatialAudio:
@@ -77,7 +77,7 @@ def write_audio(path: str | Path, audio: Sound, subtype: Subtype = "PCM_24", com
         raise ValueError(f"subtype is {subtype!r}; give one of {', '.join(get_args(Subtype))}")
     if target.suffix.lower() != ".wav":
         raise MediaError(f"cannot write {target}: the name must end in .wav")
-    text = "; ".join(part for part in (_COMMENTS.get(audio.layout, ""), comment) if part)
+    text = "; ".join(part for part in (COMMENTS.get(audio.layout, ""), comment) if part)
     channels = LAYOUT_CHANNELS[audio.layout]
     with (
         atomic_path(target) as temporary,

@@ -43,6 +43,7 @@ def write_frames(
     duration_s: float | None = None,
     crf: int = 20,
     codec: SoundCodec | None = None,
+    threads: int = 0,
 ) -> int:
     """Write RGB frames as H.264 (yuv420p, BT.709) in an mp4 file, with sound cut or padded to the picture.
 
@@ -58,6 +59,7 @@ def write_frames(
         duration_s: total length; None: the last frame lasts as long as the one before it.
         crf: quality of libx264, 0 (lossless) to 51.
         codec: "aac" or "opus"; None: AAC in mp4 (plays everywhere), Opus in mkv (ends to the sample).
+        threads: of the encoder; 0: as many as there are cores. The bytes depend on it.
 
     Returns:
         The number of frames written.
@@ -78,7 +80,15 @@ def write_frames(
     timed = _timed(frames, rate_hz, times_s)
     chosen = codec or default_codec(target)
     return encode_timed(
-        target, timed, _rate(rate_hz), audio, duration_s, crf=crf, codec=chosen, constant=times_s is None
+        target,
+        timed,
+        _rate(rate_hz),
+        audio,
+        duration_s,
+        crf=crf,
+        codec=chosen,
+        constant=times_s is None,
+        threads=threads,
     )
 
 
@@ -93,6 +103,7 @@ def encode_timed(
     codec: SoundCodec,
     ambisonic: bool = False,
     constant: bool = False,
+    threads: int = 0,
 ) -> int:
     """Write (seconds, frame) pairs; see `write_frames`. `rate` is nominal: the times count."""
     first = next(timed, None)
@@ -102,7 +113,7 @@ def encode_timed(
         atomic_path(target) as temporary,
         open_output(temporary, 48000 if audio is None else coded_rate_hz(audio.rate_hz, codec)) as container,
     ):
-        writer = _PictureWriter(container, first[1], rate, crf)
+        writer = _PictureWriter(container, first[1], rate, crf, threads)
         sound = None if audio is None else SoundTrack(container, audio, codec, ambisonic)
         for time_s, frame in itertools.chain([first], timed):
             writer.write(round(time_s * _TICKS_HZ), frame)
@@ -119,7 +130,9 @@ def encode_timed(
 class _PictureWriter:
     """Holds one frame back, because a frame's duration is known only when the next one arrives."""
 
-    def __init__(self, container: OutputContainer, first: np.ndarray, rate: Fraction, crf: int) -> None:
+    def __init__(
+        self, container: OutputContainer, first: np.ndarray, rate: Fraction, crf: int, threads: int
+    ) -> None:
         _check_frame(first, None)
         self._shape = first.shape
         height, width = first.shape[0] + first.shape[0] % 2, first.shape[1] + first.shape[1] % 2
@@ -128,6 +141,7 @@ class _PictureWriter:
         stream: Any = container.add_stream("libx264", rate=rate, options=options)
         stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
         context = stream.codec_context
+        context.thread_count = threads
         context.time_base = Fraction(1, _TICKS_HZ)
         context.colorspace = context.color_primaries = context.color_trc = _BT709
         context.color_range = ColorRange.MPEG

@@ -30,6 +30,14 @@ class Loudest:
     cell: tuple[int, int]
     contrast: float
 
+    def facts(self) -> dict[str, float]:
+        """For the record of a clip; the angles are left out where there is no direction."""
+        found = {"peak_contrast": round(self.contrast, 6)}
+        if self.direction is not None:
+            found["peak_azimuth_deg"] = round(self.direction.azimuth_deg, 3)
+            found["peak_elevation_deg"] = round(self.direction.elevation_deg, 3)
+        return found
+
 
 def loudest_direction(samples: npt.ArrayLike, maps: MapVariant = "sn3d") -> Loudest:
     """Find the direction of maximum energy of a field.

@@ -5,6 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from math import gcd
 
+import numpy as np
+import numpy.typing as npt
+
 from spatialfoley import timeline
 from spatialfoley.media.audio import resample
 from spatialfoley.media.sound_file import SoundFile
@@ -30,6 +33,11 @@ class Stretch:
     foa: SpatialAudio
     lead: int
     duration_s: float
+
+    def inside(self) -> npt.NDArray[np.float32]:
+        """The field without the margins, shape (4, N)."""
+        count = timeline.sample_count(self.duration_s, self.foa.rate_hz)
+        return self.foa.samples[:, self.lead : self.lead + count]
 
     def at_rate(self, sound: SpatialAudio, rate_hz: int) -> SpatialAudio:
         """A sound made of `foa`, at another rate and without the margins."""

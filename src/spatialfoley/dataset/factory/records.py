@@ -9,10 +9,16 @@ Known facts (all plain JSON values):
     sound_channels, sound_duration_s       of the sound as it came; length of the sound where the picture's differs
     gain_db                                applied to the whole sound, where it was louder than full scale
     duration_s, rate_hz, start_s           lengths; start of a clip in its recording
+    clips                                  of a recording: clips that are wanted, each with start_s and what else is
+                                           known of it (camera_index, ...); without it clips follow each other
+    frame_rate_hz, fov_deg                 of the clip's picture
+    field_frame                            of the clip's field: "world" (the panorama's), "camera" (turned with it)
+    foa_gain_db, binaural_gain_db          applied to the whole sound of a clip, where it was louder than full scale
     azimuth_deg, elevation_deg             where the clip's picture looks, AmbiX
     camera                                 poses of a camera that turns: lists time_s, yaw_deg, pitch_deg, roll_deg
     camera_index                           YT-Ambigen's [elevation, azimuth] units of 2 degrees
-    peak_azimuth_deg, peak_elevation_deg   where the sound is loudest
+    peak_azimuth_deg, peak_elevation_deg   where the sound is loudest, in the world's frame
+    peak_contrast                          (most - least) / (most + least) energy over all directions, 0 to 1
     caption                                what is heard; caption_missing: why there is none
 """
 
