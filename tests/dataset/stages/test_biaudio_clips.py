@@ -11,7 +11,8 @@ from spatialfoley.dataset.biaudio.rendering import heard_by_camera, read_stretch
 from spatialfoley.dataset.biaudio.trajectories import camera_of, draw_trajectory
 from spatialfoley.dataset.clip_cutting import Recording, seen
 from spatialfoley.dataset.factory.records import Record
-from spatialfoley.dataset.factory.stage import Passed, Workspace, load_source, load_stage, seed_of
+from spatialfoley.dataset.factory.stage import Passed, Workspace, load_stage, seed_of
+from spatialfoley.dataset.sources.world import WorldSource
 from spatialfoley.kernels.panorama_view import PanoramaView
 from spatialfoley.media.sound_file import SoundFile
 from spatialfoley.media.video import Video, read_video
@@ -100,8 +101,9 @@ def test_clips_turn_together_with_their_sound(folder: Path) -> None:
 
 def test_a_clip_of_the_world_shows_and_plays_what_is_true(tmp_path: Path) -> None:
     """Against the world's own renderer, which knows nothing of panoramas, and its own truth."""
-    settings = {"recordings": 1, "first_seed": 4, "duration_s": 3.0, "height_px": 256, "frame_rate_hz": 8.0}
-    source = load_source("world", {**settings, "rate_hz": 16000, "scene": "in_view"})
+    source = WorldSource(
+        1, first_seed=4, duration_s=3.0, scene="in_view", height_px=256, frame_rate_hz=8.0, rate_hz=16000
+    )
     space = Workspace(tmp_path, "fetch")
     (record,) = source.records()
     fetched = source.fetch(record, space)
