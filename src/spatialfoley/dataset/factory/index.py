@@ -55,7 +55,10 @@ def write_index(root: Path) -> str:
         target.unlink(missing_ok=True)
         return WITHOUT_PYARROW
     schema = _schema()
-    with atomic_path(target) as path, pq.ParquetWriter(path, schema, compression="zstd") as writer:
+    with (
+        atomic_path(target) as path,
+        pq.ParquetWriter(path, schema, compression="zstd", write_page_checksum=True) as writer,
+    ):
         rows = index_rows(root)
         while part := list(islice(rows, _ROWS_AT_ONCE)):
             writer.write_table(pa.Table.from_pylist(part, schema=schema))
@@ -92,12 +95,12 @@ def read_index(root: Path) -> Iterator[dict[str, Any]]:
             f"{INDEX_FILE} needs pyarrow to be read; install it with pip install 'spatialfoley[data]'"
         ) from None
     try:
-        with pq.ParquetFile(root / INDEX_FILE) as file:
+        with pq.ParquetFile(root / INDEX_FILE, page_checksum_verification=True) as file:
             for batch in file.iter_batches(_ROWS_AT_ONCE):
                 yield from batch.to_pylist()
     except FileNotFoundError:
         raise ValueError(f"{root} holds no {INDEX_FILE}; build it again with pyarrow installed") from None
-    except pa.ArrowException as problem:
+    except (pa.ArrowException, OSError) as problem:
         raise ValueError(f"{root / INDEX_FILE} cannot be read ({problem})") from None
 
 

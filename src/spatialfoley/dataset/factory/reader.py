@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from itertools import accumulate
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, Protocol, cast
 
 import numpy as np
 
@@ -232,14 +232,21 @@ def read_member(shard: Path, member: Member) -> bytes:
     return content
 
 
-def read_tar(file: IO[bytes]) -> Iterator[tuple[str, int, bytes]]:
+class Readable(Protocol):
+    """Bytes from the beginning on, without going back: a file, a pipe, an answer of a server."""
+
+    def read(self, size: int, /) -> bytes:
+        """The next bytes, at most `size`; none at the end."""
+
+
+def read_tar(file: Readable) -> Iterator[tuple[str, int, bytes]]:
     """Name, place and content of all members of a tar that is read from its beginning, such as a pipe.
 
     Raises:
         ValueError: It is damaged or cut off.
     """
     try:
-        with tarfile.open(fileobj=file, mode="r|") as tar:
+        with tarfile.open(fileobj=cast(IO[bytes], file), mode="r|") as tar:
             for info in tar:
                 opened = tar.extractfile(info)
                 content = b"" if opened is None else opened.read()
