@@ -32,8 +32,8 @@ def test_full_scale_fits_and_more_is_refused(tmp_path: Path) -> None:
     loud = np.array([[1.0, -1.0, 0.5]], np.float32)
     write_flac(tmp_path / "a.flac", SpatialAudio(loud, 16000, "mono"))
     np.testing.assert_allclose(soundfile.read(tmp_path / "a.flac")[0], loud[0], atol=1.01 / STEPS)
-    with pytest.raises(ValueError, match="peak of 1.1000, above the limit"):
+    with pytest.raises(ValueError, match=r"peak of 1.1000, above the limit"):
         write_flac(tmp_path / "b.flac", SpatialAudio(loud * 1.1, 16000, "mono"))
-    with pytest.raises(MediaError, match="the name must end in .flac"):
+    with pytest.raises(MediaError, match=r"the name must end in .flac"):
         write_flac(tmp_path / "c.wav", SpatialAudio(loud, 16000, "mono"))
     assert [path.name for path in tmp_path.iterdir()] == ["a.flac"]
