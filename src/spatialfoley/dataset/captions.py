@@ -40,11 +40,24 @@ _LABELS = re.compile(
     r"\s*visible sound:\s*(?P<visible>.*?)[\s,;.]*\binvisible sound:\s*(?P<invisible>.*?)\s*",
     re.IGNORECASE | re.DOTALL,
 )
+_NOTHING = re.compile(
+    r"(?:none|nothing|n/?a|nil|null|silen(?:ce|t)|not applicable"
+    r"|(?:there (?:is|are) )?(?:none|nothing|no)(?: (?:other|visible|invisible|off-?screen|on-?screen|background))?"
+    r"(?: (?:audible|detectable|noticeable|distinct|discernible|identified|identifiable|clear))?"
+    r"(?: (?:visible|invisible))?"
+    r"(?: sounds?(?: sources?)?| noises?| sources?| audio)?"
+    r"(?: (?:is|are|can be|was|were))?(?: (?:audible|heard|detected|present|identified|mentioned|described))?"
+    r"(?: in the (?:clip|video|scene|audio|background))?)",
+    re.IGNORECASE,
+)
+
+NOTHING_HEARD = "none"
+"""How a labelled caption says that a part is empty."""
 
 
 @dataclass(frozen=True)
 class BiaudioCaption:
-    """What is heard of things in view, and of the rest."""
+    """What is heard of things in view, and of the rest; empty where there is nothing."""
 
     visible: str
     invisible: str
@@ -52,7 +65,8 @@ class BiaudioCaption:
     @property
     def labelled(self) -> str:
         """The caption that training reads."""
-        return f"Visible sound: {self.visible}, Invisible sound: {self.invisible}"
+        visible, invisible = self.visible or NOTHING_HEARD, self.invisible or NOTHING_HEARD
+        return f"Visible sound: {visible}, Invisible sound: {invisible}"
 
     @property
     def plain(self) -> str:
@@ -94,9 +108,21 @@ def music_caption(name: str | Path) -> str:
 
 
 def parse_biaudio_caption(caption: str) -> BiaudioCaption | None:
-    """The two parts of "Visible sound: ..., Invisible sound: ..."; None for a caption without these labels."""
+    """The two parts of "Visible sound: ..., Invisible sound: ..."; None for a caption without these labels.
+
+    A part that says that there is nothing ("None") is empty.
+    """
     match = _LABELS.fullmatch(caption)
-    return None if match is None else BiaudioCaption(match["visible"], match["invisible"])
+    if match is None:
+        return None
+    return BiaudioCaption(
+        *("" if is_nothing(match[part]) else match[part] for part in ("visible", "invisible"))
+    )
+
+
+def is_nothing(part: str) -> bool:
+    """Whether a part of a caption says that there is nothing to hear: "None", "no audible sounds", or no word."""
+    return not part.strip() or _NOTHING.fullmatch(part.strip(" .,;:!\"'()-")) is not None
 
 
 def text_for_use(caption: str) -> str:

@@ -65,6 +65,7 @@ class WorldSource:
                 "licence": "MIT",
                 "convention": "ambix",
                 "seed": seed,
+                "scene": {"kind": self.scene, "duration_s": self.duration_s},
             }
             yield Record(name, name, facts=facts)
 
