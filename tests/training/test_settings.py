@@ -7,7 +7,8 @@ import pytest
 
 from spatialfoley.training.settings import RecipeError, read_recipe
 
-RECIPES = sorted((Path(__file__).parents[2] / "recipes").glob("*.yaml"))
+FOLDER = Path(__file__).parents[2] / "recipes"
+RECIPES = sorted(path for path in FOLDER.glob("*.yaml") if not path.stem.startswith("dataset_"))
 SMALL = "task: tiny_codec\noutput: out\nsteps: 2\nbatch_size: 1\ndata: {folder: x}\nmodel: {}\n"
 
 

@@ -1,0 +1,51 @@
+"""The shipped recipes of data sets are read, and build what they say."""
+
+from pathlib import Path
+
+import pytest
+
+from spatialfoley.dataset.factory.config import BuildConfig, read_build
+
+RECIPES = sorted((Path(__file__).parents[2] / "recipes").glob("dataset_*.yaml"))
+
+
+@pytest.fixture
+def read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, BuildConfig]:
+    """All of them, read where there are recordings."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "recordings").mkdir()
+    return {path.stem: read_build(path) for path in RECIPES}
+
+
+def test_every_shipped_recipe_is_read(read: dict[str, BuildConfig]) -> None:
+    assert set(read) == {"dataset_biaudio", "dataset_world", "dataset_ytambigen"}
+    for config in read.values():
+        stages = [stage["stage"] for stage in config.stages]
+        assert stages[0] == "take_foa"
+        assert len(set(stages)) == len(stages)
+        assert config.title
+        assert config.description
+
+
+def test_whole_recordings_are_screened_before_they_are_cut(read: dict[str, BuildConfig]) -> None:
+    for config in read.values():
+        stages = [stage["stage"] for stage in config.stages]
+        (cut,) = (number for number, stage in enumerate(stages) if stage.endswith("_clips"))
+        for before in ("foa_proof", "silence", "clipping", "static_video", "duplicates"):
+            assert before not in stages[cut:]
+        for after in ("has_direction", "binaural_difference"):
+            assert after not in stages[:cut]
+
+
+def test_settings_are_the_published_ones(read: dict[str, BuildConfig]) -> None:
+    ambigen = {stage["stage"]: stage for stage in read["dataset_ytambigen"].stages}["ytambigen_clips"]
+    assert (ambigen["clip_s"], ambigen["size_px"], ambigen["frame_rate_hz"], ambigen["rate_hz"]) == (
+        5,
+        224,
+        4,
+        48000,
+    )
+    stages = {stage["stage"]: stage for stage in read["dataset_biaudio"].stages}
+    biaudio = stages["biaudio_clips"]
+    assert (biaudio["clip_s"], biaudio["size_px"], biaudio["rate_hz"]) == (8, 512, 44100)
+    assert stages["binaural_difference"]["least"] == 0.01
