@@ -17,6 +17,7 @@ from spatialfoley.dataset.factory.config import BuildConfig
 from spatialfoley.dataset.factory.records import Record
 from spatialfoley.dataset.factory.shards import packed, shard_name
 from spatialfoley.dataset.factory.state import BuildState, StageResult, basis_of
+from spatialfoley.dataset.factory.taken_down import read_taken_down
 from spatialfoley.media.atomic import atomic_path
 
 MANIFEST_FILE, REJECTED_FILE, FAILED_FILE, FUNNEL_FILE = (
@@ -112,6 +113,7 @@ def write_lists(config: BuildConfig, root: Path, state: BuildState) -> BuildRepo
     report = BuildReport(state.recordings(), dict(sorted(clips.items())), funnel, len(state.shards()))
     document = {
         "recordings": report.recordings,
+        "taken_down": len(read_taken_down(root)),
         "clips": report.clips,
         "stages": [vars(stage) for stage in funnel],
     }
@@ -126,7 +128,8 @@ def walk(state: BuildState, chains: tuple[str, ...], recording: Record) -> _Walk
     while records:
         stage, record = records.pop()
         if stage == len(chains):
-            walked.kept.append(record)
+            if not state.clip_is_withdrawn(record.id):
+                walked.kept.append(record)
             continue
         result = state.result(stage, record.id, basis_of(chains[stage], record))
         if result is not None:

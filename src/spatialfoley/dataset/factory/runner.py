@@ -27,10 +27,10 @@ from spatialfoley.dataset.factory.records import FileRef, Record
 from spatialfoley.dataset.factory.shard_list import listed, write_shard_list
 from spatialfoley.dataset.factory.shards import content_hash, shard_name, write_shard
 from spatialfoley.dataset.factory.stage import Passed, Rejected
-from spatialfoley.dataset.factory.state import PASSING, BuildState, StageResult, basis_of
+from spatialfoley.dataset.factory.state import PASSING, STATE_FILE, BuildState, StageResult, basis_of
+from spatialfoley.dataset.factory.takedown import apply_takedown
 from spatialfoley.dataset.factory.work import Problem, run_stage
 
-STATE_FILE = "state.sqlite"
 _PACK_LIMIT_S = 6 * 3600.0
 _WAIT_S = 1.0
 _IN_FLIGHT = 2
@@ -67,6 +67,7 @@ def build(
         try:
             state.keep_source(config.source["kind"])
             state.add_recordings(config.load_source().records())
+            apply_takedown(root, state)
             _Build(config, root, state, hands, progress).run(set(retry))
             report = write_lists(config, root, state)
             write_shard_list(root, (listed(row) for row in state.shards()))
@@ -126,9 +127,14 @@ class _Build:
         pending: deque[Group] = deque()
         for number in range(-(-self.state.recordings() // size)):
             recordings = self.state.recordings_at(number * size, size)
-            if closed.get(number) != len(recordings):
+            if closed.get(number) != self._places(number):
                 pending.append(Group(number, deque(recordings), len(recordings)))
         return pending
+
+    def _places(self, number: int) -> int:
+        """Places of a group; those of withdrawn recordings are empty."""
+        size = self.config.shards.recordings
+        return min(size, self.state.recordings() - number * size)
 
     def _admit(self, pending: deque[Group]) -> None:
         """Begin recordings while there is room."""
@@ -151,7 +157,8 @@ class _Build:
     def _advance(self, record: Record, stage: int, group: Group) -> None:
         """Take a record as far as results are known already; queue the first stage that is not."""
         if stage == len(self.specs):
-            group.kept.append(record)
+            if not self.state.clip_is_withdrawn(record.id):
+                group.kept.append(record)
             return
         known = self.state.result(stage, record.id, basis_of(self.chains[stage], record))
         if known is not None and all(self._is_there(made) for made in known.records):
@@ -295,7 +302,7 @@ class _Build:
                 for ending in (".tar", ".json"):
                     (self.root / name).with_suffix(ending).unlink(missing_ok=True)
         # A group with a failure that may go away stays open for the next run, with its shards written.
-        size = group.recordings if group.clean else -1
+        size = self._places(group.number) if group.clean else -1
         self.state.close_group(group.number, self.chain, size, group.shards)
         if group.clean and not self.config.shards.keep_work:
             self._clear_work(group)

@@ -24,6 +24,7 @@ PASSING = frozenset(("network", "rate", "memory", "disk"))
 
 Status = Literal["passed", "rejected", "failed"]
 
+STATE_FILE = "state.sqlite"
 _VERSION = 1
 _TABLES = """
 CREATE TABLE IF NOT EXISTS recordings (
@@ -37,6 +38,7 @@ CREATE INDEX IF NOT EXISTS results_of_recording ON results (recording);
 CREATE TABLE IF NOT EXISTS shards (
     number INTEGER NOT NULL, split TEXT NOT NULL, content TEXT NOT NULL, file TEXT NOT NULL, sha256 TEXT NOT NULL,
     size INTEGER NOT NULL, clips INTEGER NOT NULL, PRIMARY KEY (number, split));
+CREATE TABLE IF NOT EXISTS withdrawn_clips (id TEXT PRIMARY KEY);
 CREATE TABLE IF NOT EXISTS source (kind TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS closed (number INTEGER PRIMARY KEY, chain TEXT NOT NULL, recordings INTEGER NOT NULL);
 CREATE TABLE IF NOT EXISTS compared (
@@ -197,6 +199,15 @@ class BuildState:
         rows = self._database.execute("SELECT id FROM recordings WHERE withdrawn ORDER BY position")
         return [name for (name,) in rows]
 
+    def withdraw_clip(self, clip: str) -> None:
+        """Leave one clip out from now on, and keep the rest of its recording."""
+        self._database.execute("INSERT OR IGNORE INTO withdrawn_clips VALUES (?)", (clip,))
+
+    def clip_is_withdrawn(self, clip: str) -> bool:
+        """Whether a clip was withdrawn by itself."""
+        row = self._database.execute("SELECT 1 FROM withdrawn_clips WHERE id = ?", (clip,)).fetchone()
+        return row is not None
+
     def result(self, stage: int, record: str, basis: str) -> StageResult | None:
         """The result of a record in a stage, if there is one on the same basis."""
         row = self._database.execute(
@@ -272,18 +283,28 @@ class BuildState:
         )
         return [ShardRow(*row) for row in rows]
 
+    def keep_shards(self, shards: Iterable[ShardRow]) -> None:
+        """Have these shards and no others."""
+        with self._database:
+            self._database.execute("BEGIN")
+            self._database.execute("DELETE FROM shards")
+            self._insert_shards(shards)
+
+    def _insert_shards(self, shards: Iterable[ShardRow]) -> None:
+        self._database.executemany(
+            "INSERT INTO shards VALUES (?, ?, ?, ?, ?, ?, ?)",
+            [
+                (row.number, row.split, row.content, row.file, row.sha256, row.size, row.clips)
+                for row in shards
+            ],
+        )
+
     def close_group(self, number: int, chain: str, recordings: int, shards: Iterable[ShardRow]) -> None:
         """Note that a group of recordings is finished and packed; shards it had before and has no more are gone."""
         with self._database:
             self._database.execute("BEGIN")
             self._database.execute("DELETE FROM shards WHERE number = ?", (number,))
-            self._database.executemany(
-                "INSERT INTO shards VALUES (?, ?, ?, ?, ?, ?, ?)",
-                [
-                    (row.number, row.split, row.content, row.file, row.sha256, row.size, row.clips)
-                    for row in shards
-                ],
-            )
+            self._insert_shards(shards)
             self._database.execute(
                 "INSERT OR REPLACE INTO closed VALUES (?, ?, ?)", (number, chain, recordings)
             )
