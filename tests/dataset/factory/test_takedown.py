@@ -1,7 +1,6 @@
 """What is taken down is gone from everything, nothing else changes, and no build brings it back."""
 
 import json
-import os
 import shutil
 import signal
 import subprocess
@@ -76,13 +75,13 @@ def test_no_build_brings_it_back(copy: Path, with_state: bool) -> None:
     kept, packed = contents(copy), shard_bytes(copy)
     if not with_state:
         (copy / "state.sqlite").unlink()
-    done = os.stat(copy / "shards").st_mtime_ns
+    done = (copy / "shards").stat().st_mtime_ns
     build(config(copy, count=12, reject_every=5))
     assert contents(copy) == kept
     assert shard_bytes(copy) == packed
     assert check(copy).findings == []
     if with_state:
-        assert os.stat(copy / "shards").st_mtime_ns == done, "a takedown must not build a shard anew"
+        assert (copy / "shards").stat().st_mtime_ns == done, "a takedown must not build a shard anew"
     build(config(copy, count=15, reject_every=5))
     assert {line["recording"] for line in read_manifest(copy)} == {
         f"n-{n:04d}" for n in range(15) if n % 5 and n != 3
@@ -122,7 +121,7 @@ def test_files_of_stages_go_too(tmp_path: Path) -> None:
     names = {path.name for path in work.rglob("*") if path.is_file()}
     take_down(tmp_path / "set", [GONE])
     left = {path.name for path in work.rglob("*") if path.is_file()}
-    assert {name for name in names - left} == {
+    assert names - left == {
         f"{GONE}.sound.txt",
         f"{GONE}-00000000.foa.bin",
         f"{GONE}-00005000.foa.bin",

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import tarfile
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable
 from contextlib import closing
 from dataclasses import dataclass, replace
 from datetime import date
@@ -194,7 +194,7 @@ def _rewritten(root: Path, row: ListedShard, dropped: set[str]) -> list[ListedSh
     return [replace(row, clips=left, size=size, sha256=whole)]
 
 
-def _kept_members(path: Path, dropped: set[str]) -> Iterator[tuple[str, bytes]]:
+def _kept_members(path: Path, dropped: set[str]) -> Generator[tuple[str, bytes], None, None]:
     with path.open("rb") as file:
         for name, _, content in read_tar(file):
             if name.partition(".")[0] not in dropped:
