@@ -14,6 +14,9 @@ if TYPE_CHECKING:
 def build(
     config: Annotated[Path, typer.Argument(metavar="CONFIG", help="YAML: output, source, stages, shards.")],
     workers: Annotated[int | None, typer.Option(help="Processes; default: those of CONFIG.")] = None,
+    executor: Annotated[
+        str | None, typer.Option(help="processes, or ray: workers of a cluster; default: that of CONFIG.")
+    ] = None,
     retry: Annotated[
         list[str] | None,
         typer.Option(help="Kind of failure to try again, such as format; may be given more than once."),
@@ -27,7 +30,7 @@ def build(
     from spatialfoley.dataset.factory.config import read_build
     from spatialfoley.dataset.factory.runner import build as build_dataset
 
-    chosen = read_build(config, workers)
+    chosen = read_build(config, workers, executor)
     with progress_bar("building") as report:
         result = build_dataset(chosen, report, retry or ())
     show(result)

@@ -16,6 +16,9 @@ from spatialfoley.dataset.factory.stage import FetchStage, Source, Stage, load_s
 from spatialfoley.settings import RecipeError, from_mapping
 
 SPLITS = ("train", "valid", "test")
+EXECUTORS = ("processes", "ray")
+LOCAL = "local"
+"""Address of a Ray cluster that is started on this machine and ends with the build."""
 
 
 @dataclass(frozen=True)
@@ -91,6 +94,26 @@ class RetrySettings:
 
 
 @dataclass(frozen=True)
+class RaySettings:
+    """Where the workers of a cluster are, see `ray_pool`."""
+
+    address: str = LOCAL
+    """"local" starts Ray on this machine; "auto" is the cluster that it belongs to; or host:port of a head."""
+    cpus_per_worker: float = 1.0
+    """Processors that each worker takes; it runs one thread."""
+    gpus_per_worker: float = 0.0
+    """Accelerators, or shares of one, that each worker takes."""
+
+    def __post_init__(self) -> None:
+        if not self.address:
+            raise RecipeError("ray.address is empty; give 'local', 'auto' or host:port of the cluster's head")
+        if self.cpus_per_worker <= 0:
+            raise RecipeError(f"ray.cpus_per_worker is {self.cpus_per_worker}; it must be above 0")
+        if self.gpus_per_worker < 0:
+            raise RecipeError(f"ray.gpus_per_worker is {self.gpus_per_worker}; it must be at least 0")
+
+
+@dataclass(frozen=True)
 class StageSpec:
     """A stage by name and settings, as workers are told it."""
 
@@ -118,6 +141,9 @@ class BuildConfig:
     shards: ShardSettings = ShardSettings()
     retries: RetrySettings = RetrySettings()
     workers: int = 2
+    executor: str = "processes"
+    """"processes" of this machine, or "ray": workers of a cluster."""
+    ray: RaySettings = RaySettings()
     max_work_gb: float = 100.0
     """No further recording is begun while the files of unfinished shards take more."""
     title: str = ""
@@ -126,6 +152,8 @@ class BuildConfig:
     def __post_init__(self) -> None:
         if self.workers < 1:
             raise RecipeError(f"workers is {self.workers}; it must be at least 1")
+        if self.executor not in EXECUTORS:
+            raise RecipeError(f"executor is {self.executor!r}; it must be one of {', '.join(EXECUTORS)}")
         if self.max_work_gb <= 0:
             raise RecipeError(f"max_work_gb is {self.max_work_gb}; it must be above 0")
         if "kind" not in self.source:
@@ -171,12 +199,13 @@ class BuildConfig:
         return tuple(chains)
 
 
-def read_build(path: Path, workers: int | None = None) -> BuildConfig:
+def read_build(path: Path, workers: int | None = None, executor: str | None = None) -> BuildConfig:
     """The build that a YAML file describes; relative paths in it count from where the command runs.
 
     Args:
         path: The file.
         workers: Instead of those of the file.
+        executor: Instead of that of the file.
 
     Raises:
         RecipeError: The file is missing, no mapping, or has an unknown, missing or impossible key.
@@ -191,5 +220,6 @@ def read_build(path: Path, workers: int | None = None) -> BuildConfig:
         raise RecipeError(f"config {path} is not valid YAML: {' '.join(str(error).split())}") from None
     if not isinstance(document, dict):
         raise RecipeError(f"config {path} holds no mapping; it needs output, source and stages")
-    chosen = {} if workers is None else {"workers": workers}
+    given = {"workers": workers, "executor": executor}
+    chosen = {name: value for name, value in given.items() if value is not None}
     return from_mapping(BuildConfig, {**document, **chosen}, str(path))

@@ -44,14 +44,15 @@ class Finished:
     Attributes:
         number: Of the task.
         value: What the function gave; None after a problem.
-        problem: "crash" when the worker died, "time" when it took too long, "bug" when the function raised.
+        problem: "crash" when the worker died, "time" when it took too long, "bug" when the function raised, "lost"
+            when the worker is gone and that may be the fault of its machine.
         sentence: Says more.
         seconds: How long it took.
     """
 
     number: int
     value: Any
-    problem: Literal["crash", "time", "bug"] | None
+    problem: Literal["crash", "time", "bug", "lost"] | None
     sentence: str
     seconds: float
 

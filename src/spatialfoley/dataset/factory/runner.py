@@ -14,6 +14,7 @@ from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from spatialfoley.dataset.factory.account import write_account
 from spatialfoley.dataset.factory.comparing import ComparingStage, Comparison, Waiting, one_recording
@@ -53,18 +54,19 @@ def build(
         config: What to build.
         progress: Told what is done and the fraction done.
         retry: Kinds of failure to try again, such as "format"; those that may go away are always tried again.
-        executor: Does the work; None: processes of this machine.
+        executor: Does the work; None: what the settings name.
 
     Raises:
-        ValueError: The folder is in use by another build or belongs to another data set, or the files of unfinished
-            shards take more than `max_work_gb`.
+        ValueError: The folder is in use by another build or belongs to another data set, the files of unfinished
+            shards take more than `max_work_gb`, or there is no cluster where the settings look for one.
     """
     root = Path(config.output)
     root.mkdir(parents=True, exist_ok=True)
     with build_lock(root):
         state = BuildState(root / STATE_FILE)
-        hands = executor or WorkerPool(config.workers)
+        hands = executor
         try:
+            hands = hands or _hands(config, state.path)
             state.keep_source(config.source["kind"])
             state.add_recordings(config.load_source().records())
             apply_takedown(root, state)
@@ -74,8 +76,18 @@ def build(
             write_account(config, root)
             return replace(report, note=write_index(root))
         finally:
-            hands.close()
+            if hands is not None:
+                hands.close()
             state.close()
+
+
+def _hands(config: BuildConfig, witness: Path) -> Executor:
+    """The workers that the settings name."""
+    if config.executor == "processes":
+        return WorkerPool(config.workers)
+    from spatialfoley.dataset.factory.ray_pool import RayPool
+
+    return RayPool(config.workers, witness, config.ray)
 
 
 class _Build:
@@ -112,7 +124,7 @@ class _Build:
         while pending or self.groups:
             self._admit(pending)
             self._start_ready()
-            if self.running or self.later:
+            if self.running or self.later or self.ready:
                 for end in self.hands.wait(self._pause()):
                     self._settle(end)
             self._compare()
@@ -205,17 +217,17 @@ class _Build:
         """Record what came of a job, and go on from it."""
         job = self.running.pop(end.number)
         group = self.groups[job.group]
-        value = Problem(end.problem, end.sentence, False) if end.problem is not None else end.value
+        value = _value_of(end)
+        if isinstance(value, Problem) and value.transient and job.attempt < self.config.retries.attempts:
+            job.attempt += 1
+            pause_s = self.config.retries.pause_before(job.attempt)
+            heapq.heappush(self.later, (time.monotonic() + pause_s, end.number, job))
+            return
         if job.record is None:
             if isinstance(value, Problem):
                 raise ValueError(f"{shard_name(job.split, job.group)} cannot be written: {value.sentence}")
             group.shards.append(value)
             group.open -= 1
-            return
-        if isinstance(value, Problem) and value.transient and job.attempt < self.config.retries.attempts:
-            job.attempt += 1
-            pause_s = self.config.retries.pause_before(job.attempt)
-            heapq.heappush(self.later, (time.monotonic() + pause_s, end.number, job))
             return
         if isinstance(value, Passed) and job.stage in self.comparisons:
             found = one_recording(job, value)
@@ -358,6 +370,15 @@ class _Build:
             path.unlink(missing_ok=True)
         if work.is_dir() and not any(work.iterdir()):
             shutil.rmtree(work)
+
+
+def _value_of(end: Finished) -> Any:
+    """What a task came to; a lost worker is no fault of the record until it is lost time and again."""
+    if end.problem is None:
+        return end.value
+    if end.problem == "lost":
+        return Problem("crash", end.sentence, True)
+    return Problem(end.problem, end.sentence, False)
 
 
 def _inside(record: Record) -> list[FileRef]:
