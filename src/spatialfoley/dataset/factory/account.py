@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import platform
+from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,8 @@ from spatialfoley.media.atomic import atomic_path
 
 ACCOUNT_FILE = "build.json"
 _PACKAGES = ("spatialfoley", "torch", "numpy", "av", "soundfile", "soxr", "transformers", "pyarrow", "yt-dlp")
+_SECRETS = ("cookies", "arguments")
+"""Settings of sources that are nobody's business: where cookies lie, and what may hold a password."""
 
 
 def write_account(config: BuildConfig, root: Path) -> None:
@@ -23,13 +26,13 @@ def write_account(config: BuildConfig, root: Path) -> None:
         root: The build folder.
     """
     stages = [
-        {"stage": spec.name, "version": spec.load().version, "settings": dict(spec.settings)}
+        {"stage": spec.name, "version": spec.load().version, "settings": _open(spec.settings)}
         for spec in config.specs()
     ]
     document = {
         "title": config.title,
         "description": config.description,
-        "source": dict(config.source),
+        "source": _open(config.source),
         "stages": stages,
         "splits": vars(config.splits),
         "shards": {"recordings": config.shards.recordings},
@@ -50,6 +53,15 @@ def read_account(root: Path) -> dict[str, Any]:
         raise ValueError(f"{root} holds no {ACCOUNT_FILE}; build it with 'spatialfoley dataset build CONFIG'")
     document: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     return document
+
+
+def _open(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings without what is secret."""
+    return {
+        key: _open(value) if isinstance(value, Mapping) else value
+        for key, value in settings.items()
+        if key not in _SECRETS
+    }
 
 
 def versions() -> dict[str, str]:
