@@ -90,7 +90,7 @@ def read_clips(path: Path) -> list[ListedClip]:
     Raises:
         ValueError: It is missing or empty, or has a line that names no clip.
     """
-    clips = []
+    clips: list[ListedClip] = []
     heading: list[str] = []
     for line, cells in _rows(path):
         name = Path(cells[0].strip()).name.split(".")[0]
