@@ -1,3 +1,4 @@
+import gc
 from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
@@ -8,6 +9,7 @@ from av.video.frame import VideoFrame
 
 from spatialfoley.media.errors import MediaError
 from spatialfoley.media.frame_sources import FileSource
+from spatialfoley.media.mux import write_frames
 from spatialfoley.media.video import Video, read_video
 from tests.media.clips import constant_clip, make_clip, number_of, numbered_frame, shared_data, sound_only
 
@@ -255,3 +257,18 @@ def test_every_shared_video_with_a_picture_opens_and_the_rest_is_refused() -> No
         assert video.duration_s * video.average_rate_hz == pytest.approx(video.frame_count, abs=1.01)
         seen += 1
     assert seen >= 9
+
+
+def test_frames_are_let_go_without_the_garbage_collector(tmp_path: Path) -> None:
+    """Each holds megabytes; a cycle that waits for the collector costs gigabytes with panoramas."""
+    path = tmp_path / "long.mp4"
+    write_frames(path, (np.full((32, 64, 3), number, np.uint8) for number in range(100)), 25.0)
+    gc.collect()
+    gc.disable()
+    try:
+        for _ in read_video(path).iterate_frames((16, 32)):
+            pass
+        held = sum(isinstance(thing, VideoFrame) for thing in gc.get_objects())
+    finally:
+        gc.enable()
+    assert held <= 12

@@ -8,6 +8,8 @@ from av.video.reformatter import Interpolation, VideoReformatter
 
 Crop = Literal["center-square"]
 FrameSize = int | tuple[int, int]
+Orientation = tuple[bool, bool, bool]
+"""Transpose, then flip rows, then flip columns."""
 
 
 class PictureScaler:
@@ -25,11 +27,13 @@ class PictureScaler:
         self._size = (size_px, size_px) if isinstance(size_px, int) else size_px
         self._crop = crop
         self._reformatter = VideoReformatter()
+        self._turned: Orientation | None = None
+        self._after_key_frame = False
 
     def rgb(self, frame: VideoFrame) -> np.ndarray:
         """Return uint8 RGB of shape (height, width, 3), turned upright by the frame's display matrix."""
-        transposed, flip_y, flip_x = _orientation(frame)
-        width, height = displayed_size(frame, self._pixel_aspect)
+        transposed, flip_y, flip_x = self._orientation_of(frame)
+        width, height = _upright_size(frame, self._pixel_aspect, transposed)
         out_height, out_width = self._scaled_size(height, width)
         stored = (out_height, out_width) if transposed else (out_width, out_height)
         shrinks = stored[0] <= frame.width and stored[1] <= frame.height
@@ -44,6 +48,16 @@ class PictureScaler:
         upright = picture.swapaxes(0, 1) if transposed else picture
         upright = upright[:: -1 if flip_y else 1, :: -1 if flip_x else 1]
         return np.ascontiguousarray(self._cropped(upright))
+
+    def _orientation_of(self, frame: VideoFrame) -> Orientation:
+        """The orientation, asked of the first frame and of key frames between others: it changes nowhere else.
+
+        A frame whose side data was looked at waits for the garbage collector, with megabytes of picture.
+        """
+        if self._turned is None or (frame.key_frame and not self._after_key_frame):
+            self._turned = _orientation(frame)
+        self._after_key_frame = bool(frame.key_frame)
+        return self._turned
 
     def _scaled_size(self, height: int, width: int) -> tuple[int, int]:
         """Size before the crop: the crop is cut from a picture that was scaled as a whole."""
@@ -65,11 +79,15 @@ class PictureScaler:
 
 def displayed_size(frame: VideoFrame, pixel_aspect: float) -> tuple[int, int]:
     """Return (width, height) of the picture as shown: square pixels, upright."""
+    return _upright_size(frame, pixel_aspect, _orientation(frame)[0])
+
+
+def _upright_size(frame: VideoFrame, pixel_aspect: float, transposed: bool) -> tuple[int, int]:
     width, height = max(1, round(frame.width * pixel_aspect)), frame.height
-    return (height, width) if _orientation(frame)[0] else (width, height)
+    return (height, width) if transposed else (width, height)
 
 
-def _orientation(frame: VideoFrame) -> tuple[bool, bool, bool]:
+def _orientation(frame: VideoFrame) -> Orientation:
     """Which of the eight ways the display matrix asks for: (transpose, then flip rows, then flip columns).
 
     The matrix (a b u; c d v; x y w) sends the stored point (p, q) to (a p + c q + x, b p + d q + y). Slanted
