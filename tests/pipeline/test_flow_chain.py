@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from spatialfoley.features.window_frames import chosen_times_s, resized_frames
 from spatialfoley.generators.guidance import Guidance
 from spatialfoley.generators.visaudio.backbone import MMAudioNetwork
 from spatialfoley.generators.visaudio.config import MMAudioConfig
@@ -15,7 +16,6 @@ from spatialfoley.media.audio import read_audio
 from spatialfoley.media.video import Video
 from spatialfoley.pipeline import FlowPipeline, load_field_pipeline, load_pipeline
 from spatialfoley.pipeline.flow_clip import FlowLatents, FlowRequest
-from spatialfoley.pipeline.flow_frames import chosen_times_s, resized_frames
 from spatialfoley.pipeline.stream import stream_sound
 from spatialfoley.pipeline.windows import plan_windows
 from tests.flow_folders import BACKBONE, write_mmaudio_folder, write_visaudio_folder
@@ -63,7 +63,7 @@ def test_frames_are_those_at_or_after_each_tick_and_the_last_one_stays() -> None
 def test_frames_are_read_in_small_parts_without_change(monkeypatch: pytest.MonkeyPatch) -> None:
     video, times = noise_video(1.0), np.array([0.0, 0.0, 0.3, 0.9])
     whole = resized_frames(video, times, [lambda frames: frames])[0]
-    monkeypatch.setattr("spatialfoley.pipeline.flow_frames._BYTES_AT_ONCE", 1)
+    monkeypatch.setattr("spatialfoley.features.window_frames._BYTES_AT_ONCE", 1)
     assert np.array_equal(resized_frames(video, times, [lambda frames: frames])[0], whole)
     assert np.array_equal(whole, video.frames_at(times, crop=None))
 

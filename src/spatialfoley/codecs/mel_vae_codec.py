@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Self
 
 import torch
 from torch import Tensor
@@ -58,8 +59,8 @@ class MelVaeCodecConfig:
         return self.mel.hop_samples * self.vae.frames_per_latent
 
 
-class MelVaeCodec:
-    """Latents of audio channels and back.
+class MelVaeEncoder:
+    """Latents of audio channels: what a codec needs no vocoder for.
 
     Attributes:
         rate_hz: Sample rate.
@@ -68,38 +69,18 @@ class MelVaeCodec:
         latent_dim: Width of a latent.
     """
 
-    def __init__(self, config: MelVaeCodecConfig, vae: MelVae, vocoder: BigVgan) -> None:
-        """Join networks that were built from `config.vae` and `config.vocoder`."""
-        self.config = config
-        self.mel, self.vae, self.vocoder = MelSpectrogram(config.mel), vae.eval(), vocoder.eval()
-        self.rate_hz = config.mel.rate_hz
-        self.hop_samples = config.hop_samples
+    def __init__(self, mel: MelConfig, vae: MelVae) -> None:
+        """Join a front end and an autoencoder of the same bands."""
+        self.mel, self.vae = MelSpectrogram(mel), vae.eval()
+        self.rate_hz = mel.rate_hz
+        self.hop_samples = mel.hop_samples * vae.config.frames_per_latent
         self.latent_rate_hz = self.rate_hz / self.hop_samples
-        self.latent_dim = config.vae.latent_dim
+        self.latent_dim = vae.config.latent_dim
 
-    @classmethod
-    def load(
-        cls, config: MelVaeCodecConfig, vae_path: Path, vocoder_path: Path, device: str = "cpu"
-    ) -> MelVaeCodec:
-        """Read checkpoints in the published layouts.
-
-        Args:
-            config: Sizes, e.g. `MelVaeCodecConfig.mmaudio_44k()`.
-            vae_path: File or folder of the autoencoder, weights raw as published.
-            vocoder_path: File or folder of the vocoder, in any spelling of its weight norm.
-            device: Where to run.
-
-        Raises:
-            ValueError: If keys or shapes do not fit; they are listed.
-        """
-        vae = MelVae.from_state(load_state_dict(vae_path), config.vae, str(vae_path))
-        vocoder = BigVgan.from_state(load_state_dict(vocoder_path), config.vocoder, str(vocoder_path))
-        return cls(config, vae, vocoder).to(device)
-
-    def to(self, device: str | torch.device) -> MelVaeCodec:
+    def to(self, device: str | torch.device) -> Self:
         """Move the networks; returns this codec."""
-        for network in (self.mel, self.vae, self.vocoder):
-            network.to(device)
+        self.mel.to(device)
+        self.vae.to(device)
         return self
 
     @torch.inference_mode()
@@ -131,6 +112,48 @@ class MelVaeCodec:
             torch.cat([part.log_variance for part in found]).view(shape).mT,
         )
 
+    @property
+    def _device(self) -> torch.device:
+        return self.vae.data_mean.device
+
+    def _parts(self, channels: Tensor) -> tuple[Tensor, ...]:
+        """One channel at a time on a CPU (same speed, a fraction of the memory), all at once elsewhere."""
+        return channels.split(1 if self._device.type == "cpu" else len(channels))
+
+
+class MelVaeCodec(MelVaeEncoder):
+    """Latents of audio channels and back; attributes as `MelVaeEncoder`'s."""
+
+    def __init__(self, config: MelVaeCodecConfig, vae: MelVae, vocoder: BigVgan) -> None:
+        """Join networks that were built from `config.vae` and `config.vocoder`."""
+        super().__init__(config.mel, vae)
+        self.config = config
+        self.vocoder = vocoder.eval()
+
+    @classmethod
+    def load(
+        cls, config: MelVaeCodecConfig, vae_path: Path, vocoder_path: Path, device: str = "cpu"
+    ) -> MelVaeCodec:
+        """Read checkpoints in the published layouts.
+
+        Args:
+            config: Sizes, e.g. `MelVaeCodecConfig.mmaudio_44k()`.
+            vae_path: File or folder of the autoencoder, weights raw as published.
+            vocoder_path: File or folder of the vocoder, in any spelling of its weight norm.
+            device: Where to run.
+
+        Raises:
+            ValueError: If keys or shapes do not fit; they are listed.
+        """
+        vae = MelVae.from_state(load_state_dict(vae_path), config.vae, str(vae_path))
+        vocoder = BigVgan.from_state(load_state_dict(vocoder_path), config.vocoder, str(vocoder_path))
+        return cls(config, vae, vocoder).to(device)
+
+    def to(self, device: str | torch.device) -> Self:
+        """Move the networks; returns this codec."""
+        self.vocoder.to(device)
+        return super().to(device)
+
     @torch.inference_mode()
     def decode(self, latents: Tensor) -> Tensor:
         """Audio of latents.
@@ -157,11 +180,3 @@ class MelVaeCodec:
         channels = self._parts(latents.flatten(0, 1).mT)
         audio = torch.cat([self.vocoder(self.vae.decode(part.to(self._device))) for part in channels])
         return audio.view(*latents.shape[:2], -1)
-
-    @property
-    def _device(self) -> torch.device:
-        return self.vae.data_mean.device
-
-    def _parts(self, channels: Tensor) -> tuple[Tensor, ...]:
-        """One channel at a time on a CPU (same speed, a fraction of the memory), all at once elsewhere."""
-        return channels.split(1 if self._device.type == "cpu" else len(channels))

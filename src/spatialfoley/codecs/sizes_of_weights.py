@@ -12,7 +12,7 @@ from torch import Tensor
 from spatialfoley.codecs.bigvgan import BigVgan, BigVganConfig
 from spatialfoley.codecs.mel import MelConfig
 from spatialfoley.codecs.mel_vae import MelVae, MelVaeConfig
-from spatialfoley.codecs.mel_vae_codec import MelVaeCodec, MelVaeCodecConfig
+from spatialfoley.codecs.mel_vae_codec import MelVaeCodec, MelVaeCodecConfig, MelVaeEncoder
 from spatialfoley.weights import load_state_dict, weight_files
 
 _FRONT_ENDS = {16000: MelConfig.mmaudio_16k, 44100: MelConfig.mmaudio_44k}
@@ -31,13 +31,27 @@ def load_published_codec(rate_hz: int, vae: Path, vocoder: Path, device: str = "
     Raises:
         ValueError: If the rate is another one, or keys or shapes do not fit; they are listed.
     """
+    front_end = _front_end(rate_hz)
+    networks = (load_vae(vae), load_vocoder(vocoder, rate_hz))
+    config = MelVaeCodecConfig(front_end, networks[0].config, networks[1].config)
+    return MelVaeCodec(config, *networks).to(device)
+
+
+def load_published_encoder(rate_hz: int, vae: Path, device: str = "cpu") -> MelVaeEncoder:
+    """Read an autoencoder of the MMAudio family for encoding alone, without its vocoder.
+
+    Raises:
+        ValueError: As `load_published_codec`.
+    """
+    return MelVaeEncoder(_front_end(rate_hz), load_vae(vae)).to(device)
+
+
+def _front_end(rate_hz: int) -> MelConfig:
     if rate_hz not in _FRONT_ENDS:
         raise ValueError(
             f"rate_hz is {rate_hz}; the published codecs have {' and '.join(map(str, _FRONT_ENDS))}"
         )
-    networks = (load_vae(vae), load_vocoder(vocoder, rate_hz))
-    config = MelVaeCodecConfig(_FRONT_ENDS[rate_hz](), networks[0].config, networks[1].config)
-    return MelVaeCodec(config, *networks).to(device)
+    return _FRONT_ENDS[rate_hz]()
 
 
 def load_vae(path: Path) -> MelVae:

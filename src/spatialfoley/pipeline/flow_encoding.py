@@ -6,11 +6,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from spatialfoley.features.resize import crop_centre, squash
+from spatialfoley.features.window_frames import chosen_times_s, resized_frames
 from spatialfoley.generators.visaudio.conditions import ClipFeatures
 from spatialfoley.generators.visaudio.config import MMAudioConfig
 from spatialfoley.media.video import Video
 from spatialfoley.pipeline.flow_clip import FlowEncoders
-from spatialfoley.pipeline.flow_frames import chosen_times_s, resized_frames
 
 
 def window_features(
