@@ -28,6 +28,7 @@ def write_track(
     picture_s: float | None = None,
     late_s: float = 0.0,
     hole: tuple[int, float] | None = None,
+    channel_kbps: int = 200,
 ) -> Path:
     """Write samples (C, N) as one track.
 
@@ -40,6 +41,7 @@ def write_track(
         picture_s: Put a picture of this length beside it, at 10 frames/s.
         late_s: The track begins this much after the picture.
         hole: From this sample on everything comes so many seconds later.
+        channel_kbps: Of lossy codecs.
     """
     with av.open(str(path), "w", options={"movflags": "+faststart"}) as out:
         picture: Any = out.add_stream("libx264", rate=10) if picture_s else None
@@ -47,7 +49,7 @@ def write_track(
             picture.width, picture.height, picture.pix_fmt = 64, 32, "yuv420p"
         track: Any = out.add_stream(codec, rate=RATE_HZ, layout=layout, options=dict(options or {}))
         if codec in ("aac", "libopus"):
-            track.bit_rate = 200_000 * len(samples)
+            track.bit_rate = 1000 * channel_kbps * len(samples)
         for number in range(round((picture_s or 0.0) * 10)):
             image = np.full((32, 64, 3), 20 * (number % 10), np.uint8)
             out.mux(picture.encode(av.VideoFrame.from_ndarray(image)))
