@@ -159,17 +159,21 @@ class _Taps:
         fy = np.rint((row - top) * one).astype(np.int32)
         columns = [np.mod(c, width) if wraps else np.clip(c, 0, width - 1) for c in (left, left + 1)]
         rows = [np.clip(r, 0, height - 1) * width for r in (top, top + 1)]
-        self.indices = [(r + c).ravel() for r in rows for c in columns]
-        weights = [wy * wx for wy in (one - fy, fy) for wx in (one - fx, fx)]
-        self.weights = [weight.reshape(-1, 1) for weight in weights]
+        # Channel by channel over contiguous rows: numpy walks (pixels, 3) in steps of three, twice as slowly.
+        self.offsets = [((r + c) * 3).ravel() for r in rows for c in columns]
+        self.weights = [(wy * wx).ravel() for wy in (one - fy, fy) for wx in (one - fx, fx)]
 
     def sample(self, frame: Frames) -> Frames:
         """Bilinear values of a frame (H, W, 3): shape (h, w, 3)."""
-        pixels = frame.reshape(-1, 3)
-        total = np.full((self.indices[0].size, 3), 1 << (2 * _WEIGHT_BITS - 1), np.int32)
-        for index, weight in zip(self.indices, self.weights, strict=True):
-            total += pixels[index] * weight
-        return (total >> (2 * _WEIGHT_BITS)).astype(np.uint8).reshape(*self.shape, 3)
+        values = frame.reshape(-1)
+        view = np.empty((self.offsets[0].size, 3), np.uint8)
+        for channel in range(3):
+            total = np.full(len(view), 1 << (2 * _WEIGHT_BITS - 1), np.int32)
+            for offset, weight in zip(self.offsets, self.weights, strict=True):
+                # All offsets are inside; "clip" leaves out the check that would find none.
+                total += values[channel:].take(offset, mode="clip") * weight
+            view[:, channel] = total >> (2 * _WEIGHT_BITS)
+        return view.reshape(*self.shape, 3)
 
 
 def _frame_times(trajectory: CameraTrajectory, count: int, times_s: npt.ArrayLike | None) -> np.ndarray:
