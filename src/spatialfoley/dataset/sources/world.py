@@ -12,7 +12,7 @@ from spatialfoley.dataset.factory.records import Record
 from spatialfoley.dataset.factory.stage import Outcome, Passed, Workspace
 from spatialfoley.world import TRAIN_SEEDS, make_scene
 from spatialfoley.world.files import ClipFormat, write_clip
-from spatialfoley.world.scenes import SceneKind
+from spatialfoley.world.scenes import CameraKind, SceneKind
 
 
 @dataclass(frozen=True)
@@ -24,6 +24,8 @@ class WorldSource:
         first_seed: From 0, counted within the seeds of training: held-out scenes never get in.
         duration_s: Length of each.
         scene: Kind of all scenes; None draws from the mix.
+        camera: Of the scenes, "static", "turning", or None to draw it; recordings are of all directions, so it only
+            decides which scenes are drawn and what stages take for the scene's own camera.
         height_px: Height of the panorama.
         frame_rate_hz: Frames per second.
         rate_hz: Of the sound.
@@ -34,6 +36,7 @@ class WorldSource:
     first_seed: int = 0
     duration_s: float = 20.0
     scene: str | None = None
+    camera: str | None = "static"
     height_px: int = 256
     frame_rate_hz: float = 20.0
     rate_hz: int = 48000
@@ -50,6 +53,10 @@ class WorldSource:
             raise ValueError(f"duration_s is {self.duration_s}; it must be at least 1")
         if self.scene is not None and self.scene not in get_args(SceneKind):
             raise ValueError(f"scene is {self.scene!r}; it must be one of {', '.join(get_args(SceneKind))}")
+        if self.camera is not None and self.camera not in get_args(CameraKind):
+            raise ValueError(
+                f"camera is {self.camera!r}; it must be one of {', '.join(get_args(CameraKind))}"
+            )
         self._format()
 
     def _format(self) -> ClipFormat:
@@ -75,9 +82,13 @@ class WorldSource:
 
     def fetch(self, record: Record, space: Workspace) -> Outcome:
         """Render the scene: "panorama", "sound" and "truth"."""
-        kind: SceneKind | None = self.scene  # type: ignore[assignment]
-        seed = TRAIN_SEEDS[int(record.facts["seed"])]
-        scene = make_scene(seed, kind=kind, camera="static", duration_s=self.duration_s)
+        drawn: dict[str, Any] = {
+            "seed": TRAIN_SEEDS[int(record.facts["seed"])],
+            "kind": self.scene,
+            "camera": self.camera,
+            "duration_s": self.duration_s,
+        }
+        scene = make_scene(**drawn)
         files = {}
         with TemporaryDirectory(dir=space.root) as folder:
             made = write_clip(scene, Path(folder), record.id, self._format())
@@ -86,7 +97,7 @@ class WorldSource:
                     path.replace(new.path)
                 files[role] = new.ref
         classes = [source.class_name for source in scene.sources]
-        facts = {"duration_s": self.duration_s, "rate_hz": self.rate_hz, "classes": classes}
+        facts = {"duration_s": self.duration_s, "rate_hz": self.rate_hz, "classes": classes, "scene": drawn}
         return Passed((record.with_(files, facts),))
 
 
