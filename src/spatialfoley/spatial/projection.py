@@ -11,6 +11,7 @@ camera's forward axis at its centre, between pixels for even sizes.
 from __future__ import annotations
 
 import math
+from functools import lru_cache
 from typing import Literal, get_args
 
 import numpy as np
@@ -134,7 +135,7 @@ def perspective(
     if frames.ndim == 3:
         return perspective(frames[None], camera, fov_deg, size_px, variant, times_s)[0]
     trajectory = as_trajectory(camera)
-    rays = view_directions(size_px, fov_deg, variant).astype(np.float32)
+    rays = _rays(_checked_size(size_px), float(fov_deg), variant)
     times = _frame_times(trajectory, len(frames), times_s)
     rotations = trajectory.matrices_at(times, np.float32)
     views = np.empty((len(frames), *rays.shape), np.uint8)
@@ -146,6 +147,13 @@ def perspective(
             taps = _Taps(column, row, height, width, wraps=variant == "correct")
         views[k] = taps.sample(frame)
     return views
+
+
+@lru_cache(maxsize=4)
+def _rays(size_px: tuple[int, int], fov_deg: float, variant: ProjectionVariant) -> npt.NDArray[np.float32]:
+    rays = view_directions(size_px, fov_deg, variant).astype(np.float32)
+    rays.setflags(write=False)
+    return rays
 
 
 class _Taps:
