@@ -32,7 +32,7 @@ def encoded_clips(
         workers: Processes.
         progress: Told how many clips are done, and of how many.
     """
-    jobs = [(settings, shard) for shard in range(len(cache.shards))]
+    jobs = [(settings, shard) for shard in range(cache.shards)]
     with ExitStack() as stack:
         shards: Iterable[list[C]] = map(encode, jobs)
         if workers > 1:

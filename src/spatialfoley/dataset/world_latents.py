@@ -101,13 +101,12 @@ def _encode_shard(job: tuple[WorldTokensSettings, int]) -> list[dict[str, np.nda
     settings, shard = job
     cache = WorldCache(Path(settings.cache.folder))
     codec = TinyCodec.load(Path(settings.codec))
-    first = shard * cache.shard_clips
     return [
         {
             **encode_field(cache.take("foa", clip).astype(np.float32) / 32767, codec),
             "classes": cache.take("level", clip).astype(np.float32).sum(axis=1) > 0,
         }
-        for clip in range(first, first + cache.shard_clips)
+        for clip in cache.clips_of(shard)
     ]
 
 

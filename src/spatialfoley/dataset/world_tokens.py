@@ -48,10 +48,7 @@ def _encode_shard(job: tuple[WorldTokensSettings, int]) -> list[ClipArrays]:
     settings, shard = job
     cache = WorldCache(Path(settings.cache.folder))
     codec, features = TinyCodec.load(Path(settings.codec)), TinyFeatures.load(Path(settings.features))
-    first = shard * cache.shard_clips
-    return [
-        encode_world_clip(cache, clip, codec, features) for clip in range(first, first + cache.shard_clips)
-    ]
+    return [encode_world_clip(cache, clip, codec, features) for clip in cache.clips_of(shard)]
 
 
 def encode_world_clip(cache: WorldCache, clip: int, codec: TinyCodec, features: TinyFeatures) -> ClipArrays:

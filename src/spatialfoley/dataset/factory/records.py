@@ -20,6 +20,8 @@ Known facts (all plain JSON values):
     peak_azimuth_deg, peak_elevation_deg   where the sound is loudest, in the world's frame
     peak_contrast                          (most - least) / (most + least) energy over all directions, 0 to 1
     caption                                what is heard; caption_missing: why there is none
+    seed, classes, scene                   of the synthetic world: what sounds, and how `world.make_scene` draws it
+    arrays_truth                           what told arrays of `tiny_arrays` what sounds where: "scene" or "sound"
 """
 
 from __future__ import annotations
