@@ -12,6 +12,7 @@ from safetensors import SafetensorError
 
 from spatialfoley import weights
 from spatialfoley.codecs.tiny import TinyCodec
+from spatialfoley.codecs.unicodec import UniCodec
 from spatialfoley.features.tiny import TinyFeatures
 from spatialfoley.generators.guidance import Guidance
 from spatialfoley.generators.spatializer.checkpoint import load_audio_spatializer
@@ -255,6 +256,8 @@ def check_weights(name: str, path: Path) -> None:
         load_audio_spatializer(path)
     elif kind == "generator":
         load_visage(path)
+    elif name == "unicodec":
+        UniCodec.load(path)
     elif kind == "codec":
         _load_codec(manifest, path, cpu)
     else:

@@ -186,6 +186,19 @@ _MODELS = (
         notes="Descript audio codec, 16 kHz, 12 codebooks.",
     ),
     ModelInfo(
+        name="unicodec",
+        kind="codec",
+        place="hub",
+        address="Yidiii/UniCodec_ckpt",
+        files=(),
+        licence="not stated by its authors",
+        commercial_use="unknown",
+        notes="UniCodec, 24 kHz, one codebook of 16384, 75 tokens a second: the codec of ViSAGe-SC. Neither its code "
+        "nor its checkpoint comes with a licence, so bring your own copy: `models import unicodec unicode.ckpt`. "
+        "Only the weights are read.",
+        file="unicode.ckpt",
+    ),
+    ModelInfo(
         name="clip-vit-b-32",
         kind="features",
         place="hub",
