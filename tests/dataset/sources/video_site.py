@@ -158,6 +158,8 @@ def serve(site: Site) -> Iterator[Site]:
             site.ranges.append((name, self.headers.get("Range", "")))
             self.send_response(206 if begin else 200)
             self.send_header("Content-Length", str(len(data) - begin))
+            if begin:
+                self.send_header("Content-Range", f"bytes {begin}-{len(data) - 1}/{len(data)}")
             self.end_headers()
             end = len(data)
             if name in site.cut_once:

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from spatialfoley.dataset.clip_cutting import LEAST_ASPECT, MOST_ASPECT
 from spatialfoley.dataset.factory.stage import Rejected
 from spatialfoley.dataset.fetching.settings import FetchSettings
 
@@ -14,7 +15,6 @@ Wanted = Literal["field", "view"]
 
 FIELD_CHANNELS = (4, 6)
 """First order, and first order with head-locked stereo."""
-LEAST_ASPECT, MOST_ASPECT = 1.9, 2.1
 
 _ONE_FILE, _PARTS, _PLAYLIST = 2, 1, 0
 _SHOWN = 12
