@@ -1,10 +1,13 @@
 """The shipped recipes of data sets are read, and build what they say."""
 
+import re
 from pathlib import Path
 
 import pytest
+import yaml
 
 from spatialfoley.dataset.factory.config import BuildConfig, read_build
+from spatialfoley.dataset.factory.stage import names_of
 
 RECIPES = sorted((Path(__file__).parents[2] / "recipes").glob("dataset_*.yaml"))
 
@@ -25,6 +28,17 @@ def test_every_shipped_recipe_is_read(read: dict[str, BuildConfig]) -> None:
         assert len(set(stages)) == len(stages)
         assert config.title
         assert config.description
+
+
+def test_what_is_commented_out_may_be_put_in() -> None:
+    offered = [
+        line
+        for path in RECIPES
+        for line in re.findall(r"^  # - (\{stage.*\})$", path.read_text("utf-8"), re.M)
+    ]
+    assert len(offered) >= 4
+    for line in offered:
+        assert yaml.safe_load(line)["stage"] in names_of("stages")
 
 
 def test_whole_recordings_are_screened_before_they_are_cut(read: dict[str, BuildConfig]) -> None:

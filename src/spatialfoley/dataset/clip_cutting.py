@@ -99,13 +99,11 @@ def places(recording: Recording, clip_s: float, hop_s: float) -> list[Place] | R
         count = max(0, math.floor((length_s - clip_s) / hop_s) + 1)
         found = [Place(number * hop_s, {}) for number in range(count)]
     else:
-        asked = [{key: value for key, value in entry.items() if key != "start_s"} for entry in listed]
-        starts = [float(entry["start_s"]) for entry in listed]
-        found = [
-            Place(start_s, said)
-            for start_s, said in zip(starts, asked, strict=True)
-            if 0 <= start_s <= length_s - clip_s
-        ]
+        inside = [entry for entry in listed if 0 <= entry["start_s"] <= length_s - clip_s]
+        outside = [entry["start_s"] for entry in listed if entry not in inside]
+        # A stage cannot reject a part of a record: those that were cut say which were not.
+        said = {"clips_beyond_end": outside} if outside else {}
+        found = [Place(float(entry["start_s"]), {**_without_start(entry), **said}) for entry in inside]
     if found:
         return found
     what = "a clip" if listed is None else "any of the listed clips"
@@ -168,6 +166,10 @@ def within_full_scale(audio: SpatialAudio) -> tuple[SpatialAudio, float]:
     if audio.peak <= 1.0:
         return audio, 0.0
     return audio.scaled(1.0 / audio.peak), round(-20.0 * math.log10(audio.peak), 3)
+
+
+def _without_start(entry: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in entry.items() if name != "start_s"}
 
 
 def _sampled(

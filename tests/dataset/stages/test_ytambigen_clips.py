@@ -107,6 +107,7 @@ def test_listed_clips_are_cut_as_they_are_listed(folder: Path) -> None:
     assert clips[0].facts["camera_index"] == [44, 0]
     assert clips[0].facts["published"] == "abc_2"
     assert "clips" not in clips[0].facts
+    assert clips[0].facts["clips_beyond_end"] == [3.5]
     assert frames_of(folder, clips[0]).max() < 40  # looks to the back
     assert clips[1].facts["camera_index"] == [29, 51]
 

@@ -11,6 +11,7 @@ Known facts (all plain JSON values):
     duration_s, rate_hz, start_s           lengths; start of a clip in its recording
     clips                                  of a recording: clips that are wanted, each with start_s and what else is
                                            known of it (camera_index, ...); without it clips follow each other
+    clips_beyond_end                       start_s of clips that were wanted and that its recording is too short for
     frame_rate_hz, fov_deg                 of the clip's picture
     field_frame                            of the clip's field: "world" (the panorama's), "camera" (turned with it)
     foa_gain_db, binaural_gain_db          applied to the whole sound of a clip, where it was louder than full scale
