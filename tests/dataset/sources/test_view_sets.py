@@ -8,6 +8,8 @@ import h5py
 import numpy as np
 import pytest
 
+from spatialfoley.dataset.factory.config import BuildConfig
+from spatialfoley.dataset.factory.runner import build
 from spatialfoley.dataset.factory.stage import (
     ItemProblem,
     Outcome,
@@ -19,6 +21,7 @@ from spatialfoley.dataset.factory.stage import (
 )
 from spatialfoley.media.audio import write_audio
 from spatialfoley.media.mux import write_frames
+from spatialfoley.settings import from_mapping
 from spatialfoley.spatial.signal import SpatialAudio
 from tests.dataset.sources.video_site import RATE_HZ, Site
 
@@ -84,6 +87,30 @@ def test_fair_play_has_views_two_ears_and_its_own_splits(tmp_path: Path) -> None
     assert mono.sentence == "its sound has 1 channels, not 2"
     with pytest.raises(ItemProblem, match=r"000009\.mp4 is not in its folder"):
         fetched(source, records[3], tmp_path)
+
+
+def test_fair_play_becomes_clips_of_two_ears_that_differ(tmp_path: Path) -> None:
+    root = fair_play(tmp_path / "fair")
+    noise = np.random.default_rng(3).uniform(-0.5, 0.5, (2, 2 * RATE_HZ)).astype(np.float32)
+    write_audio(root / "binaural_audios" / "000002.wav", SpatialAudio(noise, RATE_HZ, "binaural"))
+    settings = {
+        "output": str(tmp_path / "set"),
+        "source": {"kind": "fair_play", "path": str(root)},
+        "stages": [
+            {"stage": "view_clips", "clip_s": 1, "hop_s": 2, "height_px": 16, "rate_hz": RATE_HZ},
+            {"stage": "binaural_difference"},
+        ],
+        "workers": 1,
+    }
+    report = build(from_mapping(BuildConfig, settings, "test"))
+    (clip,) = [json.loads(line) for line in (tmp_path / "set" / "manifest.jsonl").read_text().splitlines()]
+    assert (clip["id"], set(clip["files"])) == ("fairplay-000002-00000000", {"view", "binaural"})
+    assert clip["facts"]["licence"] == "CC-BY-4.0"
+    assert [(stage.stage, stage.rejected) for stage in report.funnel] == [
+        ("fetch", {"channels": 1}),
+        ("view_clips", {}),
+        ("binaural_difference", {"same_ears": 1}),
+    ]
 
 
 def test_fair_play_without_a_split_is_its_folder(tmp_path: Path) -> None:

@@ -2,6 +2,11 @@
 
 Known facts (all plain JSON values):
     source, url, title, channel, licence   where it comes from and what may be done with it
+    video, channel_id, upload_date         at the site where it comes from: its id, its channel's, its day
+    listed_as                              name of a clip in the published list that it is from
+    fetched_client                         to what client the site offered it
+    picture_format, sound_format           the formats that were taken, in the site's words
+    projection                             of the panorama: "equirectangular", or "not stated"
     split                                  "train", "valid" or "test", where the source gives it
     convention                             of the sound: "ambix", "fuma", "binaural", "stereo", "mono", "unknown"
     source_convention                      what it was before it was converted to AmbiX
