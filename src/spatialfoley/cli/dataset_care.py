@@ -1,4 +1,4 @@
-"""``spatialfoley dataset check``: what is done with a data set once it is built."""
+"""``spatialfoley dataset check``, ``stats``, ``card``, ``takedown``: what is done with a set once it is built."""
 
 from pathlib import Path
 from typing import Annotated
@@ -30,3 +30,48 @@ def check(folder: Folder, workers: Workers = 2) -> None:
         say(f"{read}: {len(found.findings)} findings")
         raise typer.Exit(1)
     say(f"{read}: all as it should be")
+
+
+def card(
+    folder: Folder,
+    contact: Annotated[
+        str | None,
+        typer.Option(help="Whom people write to who want something taken down; kept for later cards."),
+    ] = None,
+) -> None:
+    """Write card.md, which describes the set, and licences.csv with source and licence of every clip."""
+    from spatialfoley.dataset.factory.card import write_card
+    from spatialfoley.dataset.factory.holdings import LICENCES_FILE
+
+    path = write_card(folder, contact)
+    say(f"{path} and {folder / LICENCES_FILE} are written")
+
+
+def takedown(
+    folder: Folder,
+    ids: Annotated[list[str] | None, typer.Argument(metavar="IDS", help="Recordings or clips.")] = None,
+    file: Annotated[Path | None, typer.Option(help="Text file of ids, one a line.")] = None,
+    reason: Annotated[str, typer.Option(help="Why; kept in takedown.jsonl.")] = "",
+) -> None:
+    """Take recordings or clips out for good: of shards, lists, index, card, and of every later build.
+
+    A recording goes with all its clips, a clip alone. The folder's shards are enough: nothing is downloaded or
+    built again, and other clips stay as they are.
+    """
+    from spatialfoley.dataset.factory.takedown import take_down
+
+    with progress_bar("taking down") as report:
+        done = take_down(folder, [*(ids or ()), *_ids_of(file)], reason, progress=report)
+    say(
+        f"{done.recordings} recordings and {done.clips} clips taken down: {done.removed} clips left {done.shards} "
+        "shards; takedown.jsonl keeps them out"
+    )
+    say("copies of this set elsewhere still hold them: replace their changed shards and lists")
+
+
+def _ids_of(file: Path | None) -> list[str]:
+    """Ids of a text file; empty lines and what follows a # are left out."""
+    if file is None:
+        return []
+    lines = (line.partition("#")[0].strip() for line in file.read_text(encoding="utf-8-sig").splitlines())
+    return [line for line in lines if line]

@@ -8,7 +8,9 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
+from safetensors.numpy import save_file
 
 from spatialfoley.dataset.factory.lists import read_manifest
 from spatialfoley.dataset.factory.reader import BuiltSet
@@ -126,6 +128,26 @@ def test_files_of_stages_go_too(tmp_path: Path) -> None:
         f"{GONE}-00000000.foa.bin",
         f"{GONE}-00005000.foa.bin",
     }
+
+
+def test_features_made_of_it_go_too(copy: Path) -> None:
+    """Packs are named after shards and hold several clips; those with other clips only stay."""
+    shard = {line["id"]: Path(line["shard"]).stem for line in read_manifest(copy)}
+    folder = copy / "features" / "dac" / "0123"
+    folder.mkdir(parents=True)
+    for number, clip in enumerate((f"{GONE}-00000000", "n-0004-00000000")):
+        save_file({f"{clip}/codes": np.zeros(4)}, folder / f"{shard[clip]}.{number:04d}.safetensors")
+    (folder / "failed.jsonl").write_text(
+        "".join(
+            json.dumps({"clip": clip, "kind": "format"}) + "\n"
+            for clip in (f"{GONE}-00005000", "n-0004-00005000")
+        )
+    )
+    take_down(copy, [GONE])
+    assert [path.name for path in folder.glob("*.safetensors")] == [
+        f"{shard['n-0004-00000000']}.0001.safetensors"
+    ]
+    assert [line["clip"] for line in lines(folder / "failed.jsonl")] == ["n-0004-00005000"]
 
 
 def test_unknown_ids_change_nothing(copy: Path) -> None:

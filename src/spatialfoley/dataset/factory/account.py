@@ -23,7 +23,7 @@ def write_account(config: BuildConfig, root: Path) -> None:
 
     Args:
         config: Of the build.
-        root: The build folder.
+        root: The build folder; a contact that was stated there stays.
     """
     stages = [
         {"stage": spec.name, "version": spec.load().version, "settings": _open(spec.settings)}
@@ -32,12 +32,20 @@ def write_account(config: BuildConfig, root: Path) -> None:
     document = {
         "title": config.title,
         "description": config.description,
+        "contact": read_account(root).get("contact", "") if (root / ACCOUNT_FILE).is_file() else "",
         "source": _open(config.source),
         "stages": stages,
         "splits": vars(config.splits),
         "shards": {"recordings": config.shards.recordings},
         "versions": versions(),
     }
+    with atomic_path(root / ACCOUNT_FILE) as path:
+        path.write_text(json.dumps(document, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def state_contact(root: Path, contact: str) -> None:
+    """Note whom people write to who want something taken down."""
+    document = {**read_account(root), "contact": contact}
     with atomic_path(root / ACCOUNT_FILE) as path:
         path.write_text(json.dumps(document, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
 

@@ -17,6 +17,7 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
+from spatialfoley.dataset.factory.card import CARD_FILE, write_card
 from spatialfoley.dataset.factory.index import write_index
 from spatialfoley.dataset.factory.lists import (
     FAILED_FILE,
@@ -30,6 +31,7 @@ from spatialfoley.dataset.factory.reader import read_tar
 from spatialfoley.dataset.factory.shard_list import ListedShard, read_shard_list, write_shard_list
 from spatialfoley.dataset.factory.shards import FOLDER, write_members
 from spatialfoley.dataset.factory.state import STATE_FILE, BuildState, ShardRow
+from spatialfoley.dataset.factory.takedown_files import clear_files
 from spatialfoley.dataset.factory.taken_down import TakenDown, add_taken_down, read_taken_down
 from spatialfoley.media.atomic import atomic_path
 
@@ -129,7 +131,7 @@ def apply_takedown(
         if state is not None:
             state.keep_shards(_state_row(state, row) for row in rows)
         write_shard_list(root, rows)
-    _clear_files(root, names)
+    clear_files(root, names, dropped)
     if dropped:
         # The manifest comes last of the lists: as long as it speaks of a clip, a takedown is not finished.
         _filter(root / REJECTED_FILE, names)
@@ -137,6 +139,8 @@ def apply_takedown(
         _rewrite_funnel(root, rows, len(gone))
         _filter(root / MANIFEST_FILE, names)
         write_index(root)
+        if (root / CARD_FILE).is_file():
+            write_card(root)
     return sum(map(len, dropped.values())), len(dropped)
 
 
@@ -208,14 +212,6 @@ def _state_row(state: BuildState, row: ListedShard) -> ShardRow:
     # What a rewritten shard would be packed of is not known here: it is packed anew should its group be opened.
     content = known.content if same and known is not None else ""
     return ShardRow(row.number, row.split, content, f"{FOLDER}/{row.shard}", row.sha256, row.size, row.clips)
-
-
-def _clear_files(root: Path, names: set[str]) -> None:
-    """Remove files of the build, such as those of finished stages, that belong to what was taken down."""
-    for folder in (path for path in root.iterdir() if path.is_dir() and path.name != FOLDER):
-        for path in folder.rglob("*"):
-            if path.name.partition(".")[0] in names and path.is_file():
-                path.unlink()
 
 
 def _filter(path: Path, names: set[str]) -> None:
