@@ -112,6 +112,11 @@ def _check(name: str, path: Path) -> None:
 
         check_listener_weights(name, path)
         return
+    if weights.info(name).kind == "captioner":
+        from spatialfoley.dataset.captioning.found import check_kind
+
+        check_kind(path, ())  # tens of gigabytes: the network itself is built by the stage that uses it
+        return
     from spatialfoley.pipeline.loading import check_weights
 
     check_weights(name, path)

@@ -44,6 +44,25 @@ def squash(frames: np.ndarray, size_px: int, mode: str = "bicubic") -> Tensor:
     return _resized(frames, (size_px, size_px), mode)
 
 
+def stretch(frames: np.ndarray, height_px: int, width_px: int, mode: str = "bicubic") -> Tensor:
+    """Frames resized to a height and a width, whatever their shape.
+
+    Args:
+        frames: uint8 RGB (T, H, W, 3).
+        height_px: Height wanted.
+        width_px: Width wanted.
+        mode: "bicubic" or "bilinear", both with antialiasing.
+
+    Returns:
+        uint8 (T, 3, height_px, width_px).
+
+    Raises:
+        ValueError: If the frames have another shape or type.
+    """
+    check_frames(frames)
+    return _resized(frames, (height_px, width_px), mode)
+
+
 def crop_centre(frames: np.ndarray, size_px: int, mode: str = "bicubic") -> Tensor:
     """Frames with their shorter side resized to `size_px`, and the square in their centre.
 

@@ -5,9 +5,9 @@ from typing import Literal
 
 from spatialfoley.weights.errors import WeightsError
 
-Kind = Literal["generator", "codec", "features", "listener", "spatializer"]
+Kind = Literal["generator", "codec", "features", "listener", "spatializer", "captioner"]
 Place = Literal["embedded", "hub", "release", "family", "unpublished"]
-Family = Literal["visage", "mmaudio", "visaudio", "twin", "listener"]
+Family = Literal["visage", "mmaudio", "visaudio", "twin", "listener", "captioner"]
 
 
 @dataclass(frozen=True)
@@ -16,7 +16,8 @@ class ModelInfo:
 
     Attributes:
         name: the name used on the command line.
-        kind: what the network does; a "listener" judges sound for the evaluation.
+        kind: what the network does; a "listener" judges sound for the evaluation, a "captioner" writes texts for
+            data sets.
         place: "embedded" in the package; on the model "hub"; a "release", one file at `url`; a "family", the
             folder that holds several models as they were published together; or "unpublished": only a user's
             own weights exist.
@@ -102,6 +103,23 @@ def _listener(
         url=url,
         notes=notes,
         family="listener",
+    )
+
+
+def _captioner(
+    name: str, address: str, licence: str, commercial_use: Literal["yes", "unknown"], notes: str
+) -> ModelInfo:
+    """A language model that helps to write the captions of a data set."""
+    return ModelInfo(
+        name=name,
+        kind="captioner",
+        place="hub",
+        address=address,
+        files=("config.json", "tokenizer_config.json"),
+        licence=licence,
+        commercial_use=commercial_use,
+        notes=notes,
+        family="captioner",
     )
 
 
@@ -346,6 +364,34 @@ _MODELS = (
         "yes",
         "Listens for the KL divergence and the Fréchet distance: 768 numbers and 527 classes for 10 s "
         "(345 MB).",
+    ),
+    _captioner(
+        "qwen2.5-omni-7b",
+        "Qwen/Qwen2.5-Omni-7B",
+        "Apache-2.0",
+        "yes",
+        "Describes what is heard in a clip; the model of BiAudio's captions. Only the part that writes is loaded.",
+    ),
+    _captioner(
+        "qwen2.5-omni-3b",
+        "Qwen/Qwen2.5-Omni-3B",
+        "not established: its LICENSE file (7.4 kB) is not the text of Apache-2.0; read it before use",
+        "unknown",
+        "The smaller describer.",
+    ),
+    _captioner(
+        "qwen3-30b-a3b-instruct-2507",
+        "Qwen/Qwen3-30B-A3B-Instruct-2507",
+        "Apache-2.0",
+        "yes",
+        "Brings descriptions into the form of captions. BiAudio names Qwen3-Instruct-2507 without a size.",
+    ),
+    _captioner(
+        "qwen3-4b-instruct-2507",
+        "Qwen/Qwen3-4B-Instruct-2507",
+        "Apache-2.0",
+        "yes",
+        "The same for small GPUs and for CPUs.",
     ),
 )
 
