@@ -8,7 +8,7 @@ from safetensors.torch import save_file
 from torch.nn import functional
 
 from spatialfoley.codecs.unicodec import UniCodec
-from spatialfoley.codecs.unicodec_config import UniCodecConfig, domain_tokens
+from spatialfoley.codecs.unicodec_config import UniCodecConfig, domain_mask, domain_tokens
 from spatialfoley.codecs.unicodec_decoder import UniCodecHead
 from spatialfoley.codecs.unicodec_encoder import UniCodecEncoder, _Experts, _mirrored, _rotary_turns, _turned
 from spatialfoley.codecs.unicodec_network import UniCodecNetwork, nearest_entries
@@ -80,6 +80,16 @@ def test_the_whole_codebook_takes_the_nearest_of_the_three_domains() -> None:
     assert torch.equal(chosen, distances.argmin(-1))
     speech = nearest_entries(vectors, entries, [domain_tokens("0", 64)])[0]
     assert torch.equal(speech, distances[:, :16].argmin(-1))
+
+
+def test_masks_of_three_domains_part_the_vocabulary() -> None:
+    masks = [domain_mask(domain, 16384) for domain in ("speech", "music", "audio")]
+    assert torch.equal(torch.stack(masks).sum(0), torch.ones(16384, dtype=torch.long))
+    assert [int(mask.sum()) for mask in masks] == [4096, 4096, 8192]
+    assert domain_mask("all", 16384).all()
+    assert masks[2].nonzero().flatten().tolist() == list(domain_tokens("2", 16384))
+    with pytest.raises(ValueError, match="domain is 'Audio'; give one of"):
+        domain_mask("Audio", 16384)
 
 
 def test_decoding_reads_the_codebook_through_its_projection() -> None:

@@ -7,6 +7,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor
 
 ENCODER = "feature_extractor.encodec.encoder"
@@ -108,6 +109,20 @@ def domain_tokens(domain: str, codebook_size: int) -> range:
     quarter, half = codebook_size // 4, codebook_size // 2
     starts_and_ends = {"speech": (0, quarter), "music": (quarter, half), "audio": (half, codebook_size)}
     return range(*starts_and_ends.get(name, (0, codebook_size)))
+
+
+def domain_mask(domain: str, codebook_size: int) -> Tensor:
+    """Which tokens (codebook_size,) are of a kind of sound: true for those of `domain_tokens`.
+
+    A generator whose training sound was coded in one domain is kept from others by setting the logits of the rest
+    to minus infinity.
+
+    Raises:
+        ValueError: If there is no such domain.
+    """
+    allowed = domain_tokens(domain, codebook_size)
+    tokens = torch.arange(codebook_size)
+    return (tokens >= allowed.start) & (tokens < allowed.stop)
 
 
 def _numbers(pattern: str, state: Mapping[str, Tensor]) -> set[int]:
