@@ -37,7 +37,7 @@ _WAIT_S = 1.0
 _IN_FLIGHT = 2
 """Records under way for each worker: enough that none waits for another's last stage."""
 _OPEN_GROUPS = 4
-"""Shards whose recordings are under way at a time: the last ones of one shard should not keep the next waiting."""
+"""Shards whose recordings are under way at a time, at least: the last of one should not keep the next waiting."""
 
 Progress = Callable[[str, float], None]
 
@@ -154,7 +154,7 @@ class _Build:
         while len(self.ready) + len(self.running) < limit and self._has_room():
             group = next((group for group in self.groups.values() if group.waiting), None)
             if group is None:
-                if not pending or len(self.groups) >= _OPEN_GROUPS:
+                if not pending or len(self.groups) >= self._most_open():
                     return
                 group = pending.popleft()
                 self.groups[group.number] = group
@@ -165,6 +165,10 @@ class _Build:
             for comparison in self.comparisons.values():
                 comparison.begin(self._place_of(record.recording))
             self._advance(record, 0, group)
+
+    def _most_open(self) -> int:
+        """Shards under way: enough recordings for all workers of a large cluster."""
+        return max(_OPEN_GROUPS, 1 + -(-_IN_FLIGHT * self.config.workers // self.config.shards.recordings))
 
     def _advance(self, record: Record, stage: int, group: Group) -> None:
         """Take a record as far as results are known already; queue the first stage that is not."""
