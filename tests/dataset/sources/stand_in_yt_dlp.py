@@ -1,17 +1,35 @@
 """A program with yt-dlp's interface that asks a site of a test: its options, its messages, its half files.
 
-It says in yt-dlp's words what the site answers, downloads over HTTP as yt-dlp does, and goes on with a ".part".
+It says in yt-dlp's words what the site answers, downloads over HTTP as yt-dlp does, and goes on with a ".part". It
+is started often, so it imports little and speaks HTTP by itself.
 """
 
-import argparse
 import json
 import os
-import signal
+import socket
 import sys
 import time
-import urllib.error
-import urllib.request
 from pathlib import Path
+
+FLAGS = {
+    *("--ignore-config", "--no-playlist", "--no-progress", "--no-mtime", "--abort-on-error", "-J"),
+    "--abort-on-unavailable-fragments",
+}
+OPTIONS = {
+    *(
+        "--fixup",
+        "--retries",
+        "--fragment-retries",
+        "--extractor-retries",
+        "--socket-timeout",
+        "--max-filesize",
+    ),
+    *("--extractor-args", "--cookies", "--proxy", "--load-info-json", "-f", "-o"),
+}
+
+
+class HttpError(Exception):
+    """Said as yt-dlp says it."""
 
 
 def fail(message: str) -> None:
@@ -19,31 +37,61 @@ def fail(message: str) -> None:
     sys.exit(1)
 
 
-def http_message(error: Exception) -> str:
-    if isinstance(error, urllib.error.HTTPError):
-        return f"HTTP Error {error.code}: {error.reason} (caused by <HTTPError {error.code}: {error.reason}>)"
-    return f"{getattr(error, 'reason', error)} (caused by TransportError('{error}'))"
+def parsed(arguments: list[str]) -> dict[str, str]:
+    options = {}
+    rest = iter(arguments)
+    for word in rest:
+        if word in OPTIONS:
+            options[word] = next(rest)
+        elif word in FLAGS:
+            options[word] = ""
+        elif word.startswith("-"):
+            sys.stderr.write(f"yt-dlp: error: no such option: {word}\n")
+            sys.exit(2)
+        else:
+            options["url"] = word
+    return options
 
 
-def ask(url: str, client: str, cookies: str | None) -> dict:
-    headers = {"X-Client": client}
+def get(url: str, **headers: str):
+    """The body as it comes, and how much of it there should be."""
+    host, _, path = url.removeprefix("http://").partition("/")
+    name, port = host.split(":")
+    connection = socket.create_connection((name, int(port)), timeout=5)
+    lines = [
+        f"GET /{path} HTTP/1.0",
+        *(f"{key.replace('_', '-')}: {value}" for key, value in headers.items()),
+    ]
+    connection.sendall("\r\n".join([*lines, "", ""]).encode())
+    answer = connection.makefile("rb")
+    _, status, reason = answer.readline().decode().strip().split(" ", 2)
+    length = 0
+    while line := answer.readline().decode().strip():
+        if line.lower().startswith("content-length:"):
+            length = int(line.split(":")[1])
+    if status not in ("200", "206"):
+        raise HttpError(f"HTTP Error {status}: {reason} (caused by <HTTPError {status}: {reason}>)")
+    return answer, length
+
+
+def ask(url: str, client: str, cookies: str) -> dict:
+    headers = {}
     if cookies:
         headers["Cookie"] = Path(cookies).read_text().strip()
     try:
-        with urllib.request.urlopen(urllib.request.Request(url, headers=headers), timeout=5) as answer:
-            said = json.load(answer)
-    except (urllib.error.URLError, TimeoutError) as error:
-        fail(f"[youtube] {url.rsplit('/')[-1]}: Unable to download API page: {http_message(error)}")
+        answer, _ = get(url, X_Client=client, **headers)
+    except (HttpError, OSError) as problem:
+        fail(f"[youtube] {url.rsplit('/', 1)[-1]}: Unable to download API page: {problem}")
+    said = json.loads(answer.read())
     for warning in said.get("warnings", []):
         sys.stderr.write(f"WARNING: [youtube] {warning}\n")
     if "error" in said:
         fail(f"[youtube] {said['id']}: {said['error']}")
     if "signal" in said:
-        os.kill(os.getpid(), getattr(signal, said["signal"]))
+        os.kill(os.getpid(), said["signal"])
     if "traceback" in said:
         raise KeyError(said["traceback"])
-    if "hang_s" in said:
-        time.sleep(said["hang_s"])
+    time.sleep(said.get("hang_s", 0))
     return said
 
 
@@ -54,15 +102,14 @@ def download(info: dict, format_id: str, template: str) -> None:
     target = Path(template.replace("%(ext)s", chosen["ext"]))
     part = Path(f"{target}.part")
     have = part.stat().st_size if part.exists() else 0
-    request = urllib.request.Request(chosen["url"], headers={"Range": f"bytes={have}-"} if have else {})
     try:
-        with urllib.request.urlopen(request, timeout=5) as answer, part.open("ab") as file:
-            more = int(answer.headers["Content-Length"])
-            while block := answer.read1(1 << 16):
-                file.write(block)
-    except (urllib.error.URLError, OSError) as error:
-        fail(f"unable to download video data: {http_message(error)}")
-    got = part.stat().st_size - have
+        answer, more = get(chosen["url"], **({"Range": f"bytes={have}-"} if have else {}))
+    except (HttpError, OSError) as problem:
+        fail(f"unable to download video data: {problem}")
+    got = 0
+    with part.open("ab") as file:
+        while block := answer.read(1 << 16):
+            got += file.write(block)
     if got < more:
         fail(
             f"\r[download] Got error: {got} bytes read, {more - got} more expected. Giving up after 2 retries"
@@ -70,32 +117,11 @@ def download(info: dict, format_id: str, template: str) -> None:
     part.rename(target)
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser()
-    for flag in ("--ignore-config", "--no-playlist", "--no-progress", "--no-mtime", "--abort-on-error"):
-        parser.add_argument(flag, action="store_true")
-    parser.add_argument("--abort-on-unavailable-fragments", action="store_true")
-    for option in ("--fixup", "--retries", "--fragment-retries", "--extractor-retries", "--socket-timeout"):
-        parser.add_argument(option)
-    for option in (
-        "--max-filesize",
-        "--extractor-args",
-        "--cookies",
-        "--proxy",
-        "--load-info-json",
-        "-f",
-        "-o",
-    ):
-        parser.add_argument(option)
-    parser.add_argument("-J", action="store_true")
-    parser.add_argument("url", nargs="?")
-    options = parser.parse_args()
-    client = (options.extractor_args or "youtube:player_client=none").split("=")[1]
-    if options.J:
-        print(json.dumps(ask(options.url, client, options.cookies)))
-    else:
-        download(json.loads(Path(options.load_info_json).read_text()), options.f, options.o)
-
-
 if __name__ == "__main__":
-    main()
+    options = parsed(sys.argv[1:])
+    if "-J" in options:
+        client = options.get("--extractor-args", "youtube:player_client=none").split("=")[1]
+        print(json.dumps(ask(options["url"], client, options.get("--cookies", ""))))
+    else:
+        answered = json.loads(Path(options["--load-info-json"]).read_text())
+        download(answered, options["-f"], options["-o"])

@@ -80,10 +80,7 @@ def test_it_brings_what_was_chosen_and_goes_on_where_a_line_broke(
     ("answer", "kind"),
     [
         (429, "rate"),
-        (404, "missing"),
         ({"geo": True}, "geo"),
-        ({"error": "Private video. Sign in if you've been granted access to this video"}, "private"),
-        ({"formats": []}, "format"),
     ],
 )
 def test_its_messages_have_their_kinds(

@@ -1,6 +1,7 @@
 """Recordings of a site through yt-dlp: what is good comes, and every failure says of which kind it is."""
 
 import json
+import signal
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -72,7 +73,7 @@ def answers(site: Site) -> dict[str, Any]:
         "hidden": {**good, "formats": stereo, "warnings": [token]},
         "corrupt": site.panorama(picture="half.mp4"),
         "liar": site.panorama(sound="stereo.wav"),
-        "segfault": {"signal": "SIGSEGV"},
+        "segfault": {"signal": int(signal.SIGSEGV)},
         "huge": {**good, "formats": [{**one, "filesize": 3 * 10**9} for one in good["formats"]]},
     }
 
@@ -84,7 +85,8 @@ def test_every_way_of_failing_is_told_and_costs_its_recording_only(
     site.cut_once.add("again.mp4")
     said = answers(site)
     site.answers = {video(name): answer for name, answer in said.items()}
-    report = build(config(site, yt_dlp, tmp_path, list(said)))
+    chosen = config(site, yt_dlp, tmp_path, list(said), clients=["android_vr"])
+    report = build(chosen)
     root = tmp_path / "set"
     assert sorted(lines(root / "manifest.jsonl")) == ["good", "rate", "resumed"]
     assert {name: line["reason"] for name, line in lines(root / "failed.jsonl").items()} == {
@@ -120,12 +122,12 @@ def test_every_way_of_failing_is_told_and_costs_its_recording_only(
     failed = lines(root / "failed.jsonl")
     assert "not all of its formats could be seen" in failed["hidden"]["sentence"]
     assert "PO Token" in failed["hidden"]["sentence"]
-    assert "SIGSEGV" in failed["segfault"]["sentence"] or "signal 11" in failed["segfault"]["sentence"]
+    assert failed["segfault"]["sentence"] == "yt-dlp ended with signal 11; its last words: nothing"
 
     # The next run brings what the network kept back, and asks nothing else.
     site.asked.clear()
     site.answers[video("offline")] = said["good"]
-    build(config(site, yt_dlp, tmp_path, list(said)))
+    build(chosen)
     assert "offline" in lines(root / "manifest.jsonl")
     assert dict(site.asked) == {video("offline"): 1}
 

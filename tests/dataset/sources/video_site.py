@@ -109,7 +109,7 @@ class Site:
 def stand_in(folder: Path) -> Path:
     """The stand-in as a program that can be started."""
     path = folder / "yt-dlp"
-    path.write_text(f'#!/bin/sh\nexec {sys.executable} -S {STAND_IN} "$@"\n')
+    path.write_text(f'#!/bin/sh\nexec {sys.executable} -IS {STAND_IN} "$@"\n')
     path.chmod(0o755)
     return path
 
