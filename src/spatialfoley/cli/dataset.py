@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from spatialfoley.cli import dataset_build, dataset_care
+from spatialfoley.cli import dataset_build, dataset_care, dataset_features
 from spatialfoley.cli.reporting import one_sentence, progress_bar, say, warn
 
 if TYPE_CHECKING:
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 app = typer.Typer(help="Build data sets, and make clips ready for training.", no_args_is_help=True)
 app.command("build")(dataset_build.build)
+app.command("features")(dataset_features.features)
 for _verb in (dataset_care.check, dataset_care.card, dataset_care.takedown):
     app.command(_verb.__name__)(_verb)
 

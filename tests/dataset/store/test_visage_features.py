@@ -26,7 +26,7 @@ from spatialfoley.training.settings import read_recipe
 from spatialfoley.training.visage_task import VisageTask
 from tests.model_folders import write_published_model, write_tiny_model
 
-from .sets import CAMERA, CLIP_S, RATE_HZ, SOURCE, small_set
+from .sets import CAMERA, CLIP_S, RATE_HZ, SOURCE, small_set, write_clip, write_set
 
 RECIPE = Path(__file__).parents[3] / "recipes" / "tiny_visage.yaml"
 LEVELS = 3
@@ -151,14 +151,16 @@ def test_a_field_that_was_turned_with_its_camera_is_not_turned_again(built: Path
     assert not torch.equal(as_it_is["codes"], turned["codes"])
 
 
-def test_clip_and_dac_are_stored_as_they_encode(built: Path, tmp_path: Path) -> None:
-    folder = write_published_model(tmp_path / "visage")
+def test_clip_and_dac_are_stored_as_they_encode(tmp_path: Path) -> None:
+    folder, built = write_published_model(tmp_path / "visage"), tmp_path / "set"
+    built.mkdir()
+    write_set(built, {0: [write_clip(built, "a", 0.0)]})
     settings = FeatureSettings(yaws_deg=(0.0, -90.0))
     for encoder, path in (("clip", folder / "clip"), ("dac", folder / "dac")):
         identity = identify(encoder, settings, {encoder: path})
         loaded = identity.load("cpu")
-        assert add_features(built, identity, loaded).made == 4
-        found = stored_features(built, [encoder], settings).of(BuiltSet(built)[1])
+        assert add_features(built, identity, loaded).made == 1
+        found = stored_features(built, [encoder], settings).of(BuiltSet(built)[0])
         shapes = loaded.layout.arrays(CLIP_S)
         assert {name: (tuple(a.shape), str(a.dtype)) for name, a in found.items()} == {
             name: (shape, f"torch.{kind}") for name, (shape, kind) in shapes.items()
@@ -167,7 +169,7 @@ def test_clip_and_dac_are_stored_as_they_encode(built: Path, tmp_path: Path) -> 
     config = load_encoders(folder, "cpu").config
     with pytest.raises(ValueError, match="embedding, energy_map are missing; store features of a picture"):
         visage_arrays(found, config)
-    seen = stored_features(built, ["clip"]).of(BuiltSet(built)[1])
+    seen = stored_features(built, ["clip"]).of(BuiltSet(built)[0])
     both = {**seen, **found}
     arrays = visage_arrays(both, config)
     assert arrays.embedding.shape == (2, 3, 16)

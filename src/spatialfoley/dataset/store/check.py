@@ -11,9 +11,9 @@ from spatialfoley.dataset.factory.reader import BuiltSet
 from spatialfoley.dataset.store.encoders import Identity, identify
 from spatialfoley.dataset.store.fill import encoder_folder
 from spatialfoley.dataset.store.packs import PackHead, all_packs, arrays_sha256, read_clip, read_head
-from spatialfoley.dataset.store.reader import stored_identities
+from spatialfoley.dataset.store.reader import outdated_folders, stored_identities
 
-WeightsState = Literal["same", "others", "absent"]
+WeightsState = Literal["same", "others", "absent", "outdated"]
 
 
 @dataclass
@@ -23,7 +23,8 @@ class Checked:
     Attributes:
         encoder: Its name.
         basis: Of its folder.
-        weights: Whether those on this machine are the "same", "others", or "absent".
+        weights: Whether those on this machine are the "same", "others" or "absent"; "outdated" for features
+            that this program makes otherwise now, which training does not see.
         current: Clips whose features are of their present content.
         stale: Clips whose features are of another content.
         missing: Clips without features.
@@ -46,7 +47,7 @@ class Checked:
     def is_well(self) -> bool:
         """Whether training may rely on them; that the weights are not here is no fault."""
         wrong = self.stale or self.missing or self.failed or self.strangers or self.damaged
-        return not wrong and self.weights != "others"
+        return not wrong and self.weights in ("same", "absent")
 
 
 def check_features(
@@ -74,6 +75,7 @@ def check_features(
         keys = {record.id: identity.key(record) for record in records}
         part = (number / len(identities), 1 / len(identities))
         found.append(_check(root, identity, keys, deep, given, part, report))
+    found += [Checked(folder.parent.name, folder.name, "outdated") for folder in outdated_folders(root)]
     return found
 
 

@@ -57,6 +57,17 @@ def size_rows(names: Iterable[str], settings: FeatureSettings, durations: Durati
     return [size_row(name, settings, durations) for name in names]
 
 
+def other_pools(names: Iterable[str], settings: FeatureSettings, durations: Durations) -> list[SizeRow]:
+    """What the same features would be with other pools, for those encoders that have any."""
+    rows = []
+    for name in names:
+        for pool in (1, 2, 4) if "pool" in ENCODERS[name].settings else ():
+            if pool != settings.pool:
+                row = size_row(name, replace(settings, pool=pool), durations)
+                rows.append(replace(row, encoder=f"{name} with --pool {pool}"))
+    return rows
+
+
 def size_row(name: str, settings: FeatureSettings, durations: Durations) -> SizeRow:
     """Size of one encoder's features."""
     published = ENCODERS[name].published

@@ -171,7 +171,7 @@ def read_description(folder: Path) -> dict[str, Any]:
     path = folder / DESCRIPTION_FILE
     try:
         document: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        if {"encoder", "basis", "clips_per_pack"} <= set(document):
+        if {"encoder", "basis", "settings", "weights_sha256", "clips_per_pack"} <= set(document):
             return document
     except (OSError, ValueError, TypeError):
         pass

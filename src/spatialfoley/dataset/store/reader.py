@@ -47,31 +47,36 @@ def stored_identities(root: Path) -> list[Identity]:
     """All encoders whose features are stored beside a set, as their folders describe them.
 
     Raises:
-        ValueError: A folder does not say what it holds, or an encoder is not known any more.
+        ValueError: A folder does not say what it holds.
     """
-    found = []
-    for path in sorted((root / FOLDER).glob(f"*/*/{DESCRIPTION_FILE}")):
-        found.append(_described(read_description(path.parent), str(path)))
-    return found
+    return [identity for _, identity in _folders(root) if identity is not None]
 
 
-def _described(document: Mapping[str, Any], where: str) -> Identity:
-    """The identity that a description stands for; its weights need not be on this machine."""
-    if document["encoder"] not in ENCODERS:
-        raise ValueError(
-            f"{where} is of encoder {document['encoder']!r}, which this program does not know; update it"
-        )
+def outdated_folders(root: Path) -> list[Path]:
+    """Folders of encoders that this program does not know any more, or that it prepares otherwise now.
+
+    Raises:
+        ValueError: A folder does not say what it holds.
+    """
+    return [folder for folder, identity in _folders(root) if identity is None]
+
+
+def _folders(root: Path) -> list[tuple[Path, Identity | None]]:
+    folders = [path.parent for path in sorted((root / FOLDER).glob(f"*/*/{DESCRIPTION_FILE}"))]
+    return [(folder, _described(read_description(folder))) for folder in folders]
+
+
+def _described(document: Mapping[str, Any]) -> Identity | None:
+    """The identity that a description stands for, if there is one still; its weights need not be here."""
+    kind = ENCODERS.get(document["encoder"])
+    if kind is None or set(document["settings"]) != set(kind.settings):
+        return None
     chosen: dict[str, Any] = {
         name: tuple(value) if isinstance(value, list) else value
         for name, value in document["settings"].items()
     }
     identity = Identity(document["encoder"], FeatureSettings(**chosen), None, document["weights_sha256"])
-    if identity.basis != document["basis"]:
-        raise ValueError(
-            f"{where} was written by another version of {identity.name} (preparation "
-            f"{document['preparation_version']}, now {identity.kind.version}); add the features again"
-        )
-    return identity
+    return identity if identity.basis == document["basis"] else None
 
 
 class StoredFeatures:
