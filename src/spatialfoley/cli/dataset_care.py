@@ -25,7 +25,7 @@ def check(folder: Folder, workers: Workers = 2) -> None:
         warn(str(finding))
     if not found.index:
         warn(f"note: there is no {INDEX_FILE}; a build with pyarrow installed writes it")
-    read = f"{found.clips} clips in {found.shards} shards, {found.size / 1e9:.2f} GB"
+    read = f"{found.clips} clips in {found.shards} shards, {_size(found.size)}"
     if found.findings:
         say(f"{read}: {len(found.findings)} findings")
         raise typer.Exit(1)
@@ -67,6 +67,10 @@ def takedown(
         "shards; takedown.jsonl keeps them out"
     )
     say("copies of this set elsewhere still hold them: replace their changed shards and lists")
+
+
+def _size(size: int) -> str:
+    return f"{size / 1e9:.2f} GB" if size >= 1e9 else f"{size / 1e6:.1f} MB"
 
 
 def _ids_of(file: Path | None) -> list[str]:

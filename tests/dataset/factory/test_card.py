@@ -8,11 +8,13 @@ from pathlib import Path
 import pytest
 import yaml
 
-from spatialfoley.dataset.factory.account import ACCOUNT_FILE
+from spatialfoley.dataset.factory.account import ACCOUNT_FILE, read_account, write_account
 from spatialfoley.dataset.factory.card import write_card
+from spatialfoley.dataset.factory.config import BuildConfig
 from spatialfoley.dataset.factory.holdings import count_holdings, is_open
 from spatialfoley.dataset.factory.lists import read_manifest
 from spatialfoley.dataset.factory.runner import build
+from spatialfoley.settings import from_mapping
 
 from .test_runner import PARTS, config
 
@@ -49,7 +51,7 @@ def test_a_card_counts_what_is_there(built: Path) -> None:
     assert splits == {{"valid": "validation"}.get(name, name) for name in count_holdings(built).splits}
     assert "| all | 14 | 7 | 0.00 |" in body
     assert "The length of 14 clips is not stated" in body
-    assert f"| {PARTS} | 1 | `reject_every: 5, corrupt: [7]` |" in body
+    assert f"| {PARTS} | 1 | `pause_s: 0.0, reject_every: 5, corrupt: [7], crash: " in body, "defaults too"
     assert f"| {PARTS} | 10 | 14 | divisible 2 | corrupt 1 |" in body
     assert "No contact for takedowns is stated" in body
     assert "not under a licence that is known to be open" not in body
@@ -100,6 +102,27 @@ def test_a_contact_outlives_builds(built: Path, tmp_path: Path) -> None:
     write_card(root, contact="rights@example.org")
     build(config(root, count=3))
     assert json.loads((root / ACCOUNT_FILE).read_text())["contact"] == "rights@example.org"
+
+
+def test_how_a_downloader_signs_in_is_not_told(tmp_path: Path) -> None:
+    cookies = tmp_path / "cookies-of-mine.txt"
+    cookies.write_text("# Netscape HTTP Cookie File\n")
+    (tmp_path / "ids.txt").write_text("dQw4w9WgXcQ\n")
+    source = {
+        "kind": "youtube",
+        "ids": str(tmp_path / "ids.txt"),
+        "download": {"cookies": str(cookies), "arguments": ["--proxy", "http://me:pass@host"]},
+    }
+    document = {"output": str(tmp_path / "set"), "source": source, "stages": []}
+    root = tmp_path / "set"
+    root.mkdir()
+    write_account(from_mapping(BuildConfig, document, "test"), root)
+    written = (root / ACCOUNT_FILE).read_text()
+    assert "ids.txt" in written
+    assert "cookies-of-mine" not in written
+    assert "pass@host" not in written
+    told = read_account(root)["source"]["download"]
+    assert told["max_height"] == 1440, "other settings are told, defaults too"
 
 
 def test_no_build_is_said(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import platform
 from collections.abc import Mapping
@@ -10,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from spatialfoley.dataset.factory.config import BuildConfig
+from spatialfoley.dataset.factory.stage import FetchStage
 from spatialfoley.media.atomic import atomic_path
 
 ACCOUNT_FILE = "build.json"
@@ -25,15 +27,17 @@ def write_account(config: BuildConfig, root: Path) -> None:
         config: Of the build.
         root: The build folder; a contact that was stated there stays.
     """
-    stages = [
-        {"stage": spec.name, "version": spec.load().version, "settings": _open(spec.settings)}
-        for spec in config.specs()
-    ]
+    stages = []
+    for spec in config.specs():
+        stage = spec.load()
+        # The source is told by itself.
+        settings = {} if isinstance(stage, FetchStage) else _told(stage)
+        stages.append({"stage": spec.name, "version": stage.version, "settings": settings})
     document = {
         "title": config.title,
         "description": config.description,
         "contact": read_account(root).get("contact", "") if (root / ACCOUNT_FILE).is_file() else "",
-        "source": _open(config.source),
+        "source": {"kind": config.source["kind"], **_told(config.load_source())},
         "stages": stages,
         "splits": vars(config.splits),
         "shards": {"recordings": config.shards.recordings},
@@ -41,6 +45,11 @@ def write_account(config: BuildConfig, root: Path) -> None:
     }
     with atomic_path(root / ACCOUNT_FILE) as path:
         path.write_text(json.dumps(document, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def _told(part: object) -> dict[str, Any]:
+    """All settings of a source or stage, those that were left at their defaults included, without secrets."""
+    return _open(dataclasses.asdict(part))  # type: ignore[call-overload]
 
 
 def state_contact(root: Path, contact: str) -> None:
