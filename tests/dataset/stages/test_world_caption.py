@@ -109,7 +109,8 @@ def test_the_loudest_is_named_first_and_silence_is_no_caption() -> None:
 def test_a_clip_in_which_nothing_sounds_is_kept_with_the_reason() -> None:
     clip = _clip(3, "centred")
     outcome = WorldCaption(least_db=-1e-9).run(clip, SPACE)
-    assert outcome == Passed((clip.with_(facts={"caption_missing": "no_sound: nothing sounds in the clip"}),))
+    missing = {"caption_missing": "no_sound", "caption_missing_because": "nothing sounds in the clip"}
+    assert outcome == Passed((clip.with_(facts=missing),))
 
 
 def test_records_of_other_sources_and_impossible_settings_are_refused() -> None:

@@ -64,7 +64,8 @@ class Describe:
         describer, text = self._asked(frames, mono)
         by = {"description_by": describer.model.facts()}
         if not text:
-            return Passed((record.with_(facts={**by, "caption_missing": "empty: nothing was described"}),))
+            missing = {"caption_missing": "empty", "caption_missing_because": "nothing was described"}
+            return Passed((record.with_(facts={**by, **missing}),))
         return Passed((record.with_(facts={**by, "description": whole_sentences(text)}),))
 
     def _asked(self, frames: np.ndarray, mono: np.ndarray) -> tuple[Describer, str]:

@@ -53,7 +53,7 @@ class Distil:
         distiller, found = self._asked(record.facts["description"])
         by = {"caption_by": distiller.model.facts()}
         if isinstance(found, Unusable):
-            missing = {"caption_missing": f"{found.reason}: {found.sentence}"}
+            missing = {"caption_missing": found.reason, "caption_missing_because": found.sentence}
             return Passed((record.with_(facts={**by, **missing}),))
         return Passed((record.with_(facts={**by, "caption": found.labelled}),))
 

@@ -43,8 +43,10 @@ class WorldCaption:
             )
         caption = caption_of(heard_in_clip(record.facts, self.least_db), self.least_in_view)
         if caption is None:
-            return Passed((record.with_(facts={"caption_missing": "no_sound: nothing sounds in the clip"}),))
-        return Passed((record.with_(facts={"caption": caption.labelled, "caption_by": "the world's truth"}),))
+            missing = {"caption_missing": "no_sound", "caption_missing_because": "nothing sounds in the clip"}
+            return Passed((record.with_(facts=missing),))
+        by = {"model": "the truth of the world", "licence": "MIT"}
+        return Passed((record.with_(facts={"caption": caption.labelled, "caption_by": by}),))
 
 
 STAGE = WorldCaption
