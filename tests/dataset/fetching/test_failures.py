@@ -83,6 +83,8 @@ def test_without_an_error_it_crashed() -> None:
         "yt-dlp ended with exit code 1; its last words: KeyError: 'formats'",
     )
     assert "signal 11; its last words: nothing" in str(problem_of("", -11))
+    killed = problem_of("", -9)
+    assert (killed.kind, isinstance(killed, TransientProblem)) == ("memory", True)
 
 
 def test_formats_that_are_not_shown_prove_nothing() -> None:

@@ -52,6 +52,7 @@ _HIDDEN = re.compile(
 )
 
 _LONGEST = 300
+_KILLED = -9
 
 
 def problem_of(stderr: str, code: int) -> TransientProblem | ItemProblem:
@@ -62,6 +63,10 @@ def problem_of(stderr: str, code: int) -> TransientProblem | ItemProblem:
         code: What it ended with; below 0 the signal that ended it.
     """
     message = error_message(stderr)
+    if code == _KILLED:
+        return TransientProblem(
+            "memory", "yt-dlp was killed from outside, as systems do when memory is short"
+        )
     if message is None:
         last = next((line.strip() for line in reversed(stderr.splitlines()) if line.strip()), "nothing")
         how = f"signal {-code}" if code < 0 else f"exit code {code}"

@@ -29,7 +29,8 @@ class FetchSettings:
         jitter_s: Up to so much longer, drawn by seed and recording.
         rate_pause_s: Before the next request of a process that was told it asks too often.
         socket_timeout_s: Without any answer.
-        call_limit_s: Of one call of yt-dlp; what was downloaded is gone on with.
+        call_limit_s: Of one call of yt-dlp; what was downloaded is gone on with. A recording takes three, which
+            have to fit into the build's retries.stage_limit_s.
         seed: Of the pauses.
     """
 
@@ -45,7 +46,7 @@ class FetchSettings:
     jitter_s: float = 4.0
     rate_pause_s: float = 60.0
     socket_timeout_s: float = 30.0
-    call_limit_s: float = 1700.0
+    call_limit_s: float = 1000.0
     seed: int = 0
 
     def __post_init__(self) -> None:
