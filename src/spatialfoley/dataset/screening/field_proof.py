@@ -271,12 +271,12 @@ def _is_dry_field(found: FieldNumbers, limits: FieldLimits) -> bool:
 
 def _why_copied(found: FieldNumbers, limits: FieldLimits) -> Rejected | None:
     """The reason where live channels are copies of each other."""
-    if found.copies and found.signals > 1:
-        pairs, reason = found.copies, "copied_channels"
-    elif found.loose_copies and max(found.total_ratio_db, found.ratio_db or 0.0) > limits.fuma_db:
+    if found.loose_copies and max(found.total_ratio_db, found.ratio_db or 0.0) > limits.fuma_db:
         # After a codec, copies are believed where Y, Z and X are too strong for a field besides.
         pairs = found.loose_copies
         reason = {1: "mono", 2: "stereo"}.get(found.loose_signals, "copied_channels")
+    elif found.copies and found.signals > 1:
+        pairs, reason = found.copies, "copied_channels"
     else:
         return None
     said = ", ".join(f"{FOA_CHANNELS[first]} and {FOA_CHANNELS[second]}" for first, second in pairs)
