@@ -1,13 +1,17 @@
 """The shipped recipes of data sets are read, and build what they say."""
 
+import json
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import yaml
 
 from spatialfoley.dataset.factory.config import BuildConfig, read_build
+from spatialfoley.dataset.factory.runner import build
 from spatialfoley.dataset.factory.stage import names_of
+from tests.media.clips import shared_data
 
 RECIPES = sorted((Path(__file__).parents[2] / "recipes").glob("dataset_*.yaml"))
 
@@ -63,3 +67,25 @@ def test_settings_are_the_published_ones(read: dict[str, BuildConfig]) -> None:
     biaudio = stages["biaudio_clips"]
     assert (biaudio["clip_s"], biaudio["size_px"], biaudio["rate_hz"]) == (8, 512, 44100)
     assert stages["binaural_difference"]["least"] == 0.01
+
+
+def test_a_real_video_beside_a_real_field_becomes_a_set(tmp_path: Path, read: dict[str, BuildConfig]) -> None:
+    """They are of different places: whether picture and sound agree is told by the tests of the stages."""
+    place = tmp_path / "recordings" / "walk"
+    place.with_suffix(".mp4").symlink_to(shared_data() / "video360" / "richoh1_0_3.mp4")
+    place.with_suffix(".flac").symlink_to(shared_data() / "foa" / "HOA3_rec2_foa_ambix_sn3d.flac")
+    place.with_suffix(".json").write_text('{"title": "a walk", "licence": "test"}')
+    config = read["dataset_biaudio"]
+    small = {"clip_s": 2.0, "hop_s": 2.0, "size_px": 96, "rate_hz": 16000}
+    stages = tuple(
+        {**stage, **small} if stage["stage"] == "biaudio_clips" else stage for stage in config.stages
+    )
+    report = build(replace(config, output=str(tmp_path / "set"), stages=stages, workers=1))
+    assert [row.stage for row in report.funnel] == ["fetch", *(stage["stage"] for stage in stages)]
+    lines = (tmp_path / "set" / "manifest.jsonl").read_text("utf-8").splitlines()
+    clips = [json.loads(line) for line in lines]
+    assert [clip["facts"]["start_s"] for clip in clips] == [0.0, 2.0]
+    for clip in clips:
+        assert set(clip["files"]) == {"view", "foa", "binaural"}
+        assert clip["facts"]["licence"] == "test"
+        assert 0.02 <= clip["facts"]["peak_contrast"] <= 1.0
