@@ -30,8 +30,8 @@ def features(
     encoders: Annotated[
         str,
         typer.Option(
-            help="tiny, tiny-codes, clip, dac, clip-h14, clip-h14-text, synchformer, pe-spatial, mel-vae-16k, "
-            "mel-vae-44k; several with commas."
+            help="tiny, tiny-codes, clip, dac, unicodec, clip-h14, clip-h14-text, synchformer, pe-spatial, "
+            "mel-vae-16k, mel-vae-44k; several with commas."
         ),
     ] = "tiny,tiny-codes",
     fp16: Annotated[

@@ -49,6 +49,7 @@ def test_the_patches_of_visaudio_are_the_four_terabytes_of_the_paper() -> None:
     [
         ("clip", 5.0, (20 * 512 + 20 * 49) * 2),
         ("dac", 5.0, 431 * 36 * 2 + 12),
+        ("unicodec", 5.0, 375 * 4 * 2 + 12),
         ("tiny", 5.0, (100 * 128 + 100 * 49) * 2),
         ("tiny-codes", 5.0, 250 * 20 * 2 + 12),
         ("clip-h14", 8.0, 64 * 1024 * 2),

@@ -16,10 +16,11 @@ from torch import Tensor
 
 from spatialfoley.dataset.factory.reader import BuiltSet
 from spatialfoley.dataset.factory.records import Record
+from spatialfoley.dataset.factory.takedown_files import clear_files
 from spatialfoley.dataset.store.check import check_features
 from spatialfoley.dataset.store.clip_files import ClipFiles
 from spatialfoley.dataset.store.encoders import ENCODERS, Identity, identify, identify_all
-from spatialfoley.dataset.store.fill import add_features, encoder_folder, remove_clips
+from spatialfoley.dataset.store.fill import add_features, encoder_folder
 from spatialfoley.dataset.store.layouts import CodesLayout
 from spatialfoley.dataset.store.packs import all_packs, arrays_sha256, clips_per_pack, read_head
 from spatialfoley.dataset.store.reader import StoredFeatures
@@ -217,12 +218,22 @@ def test_bytes_that_changed_are_found(tmp_path: Path, identity: Identity) -> Non
 
 
 def test_clips_that_were_taken_down_leave_the_store(tmp_path: Path, identity: Identity) -> None:
-    root = small_set(tmp_path / "set")
+    root = tmp_path / "set"
+    root.mkdir()
+    clips = [
+        write_clip(root, "a", 0.0),
+        write_clip(root, "a", 1.0).without_files("foa"),
+        write_clip(root, "b", 0.0),
+    ]
+    write_set(root, {0: clips[:1], 1: clips[1:2], 2: clips[2:]})
     add_features(root, identity, Levels())
-    gone = BuiltSet(root)[0].id
-    assert remove_clips(root, [gone]) == 1
-    assert not any(gone.encode() in data for data in content(root, identity).values())
-    assert check_features(root)[0].missing == 1
+    folder = encoder_folder(root, identity)
+    assert clips[1].id in (folder / "failed.jsonl").read_text()
+    gone = {clip.id for clip in clips[:2]}
+    clear_files(root, gone, [row.shard for row in BuiltSet(root).shards[:2]])
+    left = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    assert not any(name.encode() in data for data in left.values() for name in gone)
+    assert [path.name for path in left if path.suffix == ".safetensors"] == ["train-00002.0000.safetensors"]
 
 
 def test_parts_of_several_machines_are_the_whole(tmp_path: Path, identity: Identity) -> None:

@@ -6,8 +6,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import save_file
 
 from spatialfoley.codecs.tiny import token_to_ratio
+from spatialfoley.codecs.unicodec_network import UniCodecNetwork
 from spatialfoley.dataset.clip_encoding import ClipEncoder
 from spatialfoley.dataset.clip_tensors import ClipTensors
 from spatialfoley.dataset.factory.reader import BuiltSet
@@ -24,6 +26,7 @@ from spatialfoley.spatial.direction import Direction
 from spatialfoley.spatial.ytambigen import network_vector
 from spatialfoley.training.settings import read_recipe
 from spatialfoley.training.visage_task import VisageTask
+from tests.codecs.test_unicodec import SMALL
 from tests.model_folders import write_published_model, write_tiny_model
 
 from .sets import CAMERA, CLIP_S, RATE_HZ, SOURCE, small_set, write_clip, write_set
@@ -151,12 +154,18 @@ def test_a_field_that_was_turned_with_its_camera_is_not_turned_again(built: Path
     assert not torch.equal(as_it_is["codes"], turned["codes"])
 
 
-def test_clip_and_dac_are_stored_as_they_encode(tmp_path: Path) -> None:
+def test_clip_dac_and_unicodec_are_stored_as_they_encode(tmp_path: Path) -> None:
     folder, built = write_published_model(tmp_path / "visage"), tmp_path / "set"
     built.mkdir()
     write_set(built, {0: [write_clip(built, "a", 0.0)]})
     settings = FeatureSettings(yaws_deg=(0.0, -90.0))
-    for encoder, path in (("clip", folder / "clip"), ("dac", folder / "dac")):
+    save_file(UniCodecNetwork(SMALL).state_dict(), tmp_path / "unicode.safetensors")
+    places = (
+        ("unicodec", tmp_path / "unicode.safetensors"),
+        ("clip", folder / "clip"),
+        ("dac", folder / "dac"),
+    )
+    for encoder, path in places:
         identity = identify(encoder, settings, {encoder: path})
         loaded = identity.load("cpu")
         assert add_features(built, identity, loaded).made == 1

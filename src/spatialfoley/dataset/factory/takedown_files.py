@@ -36,14 +36,19 @@ def clear_files(root: Path, names: Set[str], shards: Iterable[str]) -> None:
 
 
 def clips_of_pack(path: Path) -> set[str]:
-    """Ids of the clips of a safetensors file whose arrays are named ``<clip id>/<array>``."""
+    """Ids of the clips of a safetensors file whose arrays are named ``<clip id>/<array>``.
+
+    Its head may name more: clips without arrays, and those that could not be encoded.
+    """
     with path.open("rb") as file:
         head = file.read(int.from_bytes(file.read(8), "little"))
     try:
         named = json.loads(head)
+        told = [json.loads(text) for text in named.pop("__metadata__", {}).values()]
     except ValueError:
         return set()
-    return {name.partition("/")[0] for name in named if name != "__metadata__"}
+    listed = (entry.get(key, ()) for entry in told if isinstance(entry, dict) for key in ("clips", "failed"))
+    return {name.partition("/")[0] for name in named}.union(*listed)
 
 
 def _leave_out(path: Path, names: Set[str]) -> None:

@@ -2,7 +2,7 @@
 
     name                          reads      makes
     tiny, clip                    view       embedding (V, T, D), energy_map (V, T, 49): frames for ViSAGe
-    tiny-codes, dac               foa        codes (V, S, K) int16, direction (V, 3): right, down, forward
+    tiny-codes, dac, unicodec     foa        codes (V, S, K) int16, direction (V, 3): right, down, forward
     clip-h14                      view       clip (T, D)
     clip-h14-text                 caption    text (W, D); nothing for a clip without a caption
     synchformer                   view       sync (S, D)
@@ -118,6 +118,15 @@ ENCODERS: Mapping[str, EncoderKind] = {
         _CODE_SETTINGS,
         visage_encoders.load_dac,
         visage_encoders.published_dac,
+    ),
+    "unicodec": EncoderKind(
+        "unicodec",
+        ("foa",),
+        _FIELD_FACTS,
+        _CODE_SETTINGS,
+        visage_encoders.load_unicodec,
+        visage_encoders.published_unicodec,
+        beside=(),
     ),
     "clip-h14": EncoderKind(
         "clip-dfn5b-h14",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -248,25 +248,3 @@ def _write_failed(folder: Path) -> None:
         return
     with atomic_path(target) as partial:
         partial.write_text("".join(lines), encoding="utf-8")
-
-
-def remove_clips(root: Path, ids: Sequence[str]) -> int:
-    """Take clips out of all stored features, as those of a recording that was taken down.
-
-    Returns:
-        From how many packs something was taken.
-    """
-    unwanted, changed = set(ids), 0
-    for path in sorted((root / FOLDER).glob("*/*/*.safetensors")):
-        head = None if path.name.startswith(".") else read_head(path)
-        if head is None or not unwanted & set(head.keys()):
-            continue
-        made = {
-            clip: (entry.key, read_clip(path, clip, entry))
-            for clip, entry in head.clips.items()
-            if clip not in unwanted
-        }
-        failed = {clip: entry for clip, entry in head.failed.items() if clip not in unwanted}
-        write_pack(path, head.basis, made, failed)
-        changed += 1
-    return changed

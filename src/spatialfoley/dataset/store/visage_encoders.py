@@ -184,6 +184,14 @@ def load_dac(path: Path, device: str, settings: FeatureSettings) -> CodesEncoder
     return _codes(codec, codec.hop_samples, codec.levels, settings, "world", device)
 
 
+def load_unicodec(path: Path, device: str, settings: FeatureSettings) -> CodesEncoder:
+    """UniCodec with the tokens of other sound than speech and music, as ViSAGe-SC reads them."""
+    from spatialfoley.codecs.unicodec import UniCodec
+
+    codec = UniCodec.load(path, device)
+    return _codes(codec, codec.hop_samples, codec.levels, settings, "world", device)
+
+
 def _codes(
     codec: SoundEncoder,
     hop_samples: int,
@@ -227,6 +235,15 @@ def published_dac(settings: FeatureSettings) -> CodesLayout:
 
     c = VisageConfig()
     return _codes_layout(c.dac_sample_rate, c.dac_downsample_rate, c.num_rvq, settings)
+
+
+def published_unicodec(settings: FeatureSettings) -> CodesLayout:
+    """Of UniCodec."""
+    from spatialfoley.codecs.unicodec import UniCodec
+    from spatialfoley.codecs.unicodec_config import UniCodecConfig
+
+    c = UniCodecConfig()
+    return _codes_layout(c.rate_hz, c.hop_samples, UniCodec.levels, settings)
 
 
 def _codes_layout(rate_hz: int, hop_samples: int, levels: int, settings: FeatureSettings) -> CodesLayout:
