@@ -22,14 +22,20 @@ Any other network that knows both can be offered the same way; the figure then c
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from importlib.metadata import EntryPoint, entry_points
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-ENTRY_POINT_GROUP = "spatialfoley.agreement"
+from spatialfoley.weights.plugins import PluginGroup, PluginInfo
+
+_GROUP = PluginGroup(
+    name="spatialfoley.agreement",
+    what="agreement",
+    example=" (such as the IB-Score)",
+    otherwise="or leave the metric out",
+    parts=("embed_frames", "embed_sound", "weights_sha256"),
+)
 
 FloatArray = NDArray[np.floating]
 
@@ -50,23 +56,6 @@ class AgreementNetwork(Protocol):
     def embed_sound(self, mono: FloatArray, rate_hz: int) -> FloatArray:
         """Embedding (d,) of a waveform (N,) in -1 to 1."""
         ...
-
-
-@dataclass(frozen=True)
-class PluginInfo:
-    """An installed plug-in, not loaded yet.
-
-    Attributes:
-        name: By which it is chosen.
-        package: Distribution that offers it.
-        version: Of that distribution.
-        package_licence: Of its code, as its metadata say; that of the weights is known once it is imported.
-    """
-
-    name: str
-    package: str
-    version: str
-    package_licence: str
 
 
 class AgreementScorer:
@@ -122,9 +111,7 @@ class AgreementScorer:
 
 def list_plugins() -> tuple[PluginInfo, ...]:
     """Every installed plug-in by name; imports none of them."""
-    return tuple(
-        PluginInfo(point.name, *_package(point)) for point in sorted(_points(), key=lambda point: point.name)
-    )
+    return _GROUP.installed()
 
 
 def load_plugin(name: str, show: Callable[[str], None], device: str = "cpu") -> AgreementScorer:
@@ -139,63 +126,5 @@ def load_plugin(name: str, show: Callable[[str], None], device: str = "cpu") -> 
         ValueError: If there is none of that name, several share it, or it breaks the agreement above; one
             sentence says which.
     """
-    point = _chosen(name)
-    package, version, _ = _package(point)
-    try:
-        factory = point.load()
-    except Exception as error:  # a plug-in may fail in any way
-        raise ValueError(_failed(name, package, "cannot be imported", error)) from error
-    licence = getattr(factory, "licence", None)
-    if not callable(factory) or not isinstance(licence, str) or not licence.strip():
-        raise ValueError(
-            f"plug-in {name!r} of {package} does not say the licence of its weights; it must offer a callable with "
-            "an attribute 'licence', one line of text"
-        )
-    show(f"{name} ({package} {version}, a plug-in): licence of its weights: {licence.strip()}")
-    try:
-        network = factory(device)
-    except Exception as error:
-        raise ValueError(_failed(name, package, "cannot be loaded", error)) from error
-    absent = [
-        part for part in ("embed_frames", "embed_sound", "weights_sha256") if not hasattr(network, part)
-    ]
-    if absent:
-        raise ValueError(f"plug-in {name!r} of {package} lacks {', '.join(absent)}; ask its authors")
-    return AgreementScorer(name, licence.strip(), network)
-
-
-def _points() -> list[EntryPoint]:
-    return list(entry_points(group=ENTRY_POINT_GROUP))
-
-
-def _chosen(name: str) -> EntryPoint:
-    points = _points()
-    if not points:
-        raise ValueError(
-            f"agreement {name!r} (such as the IB-Score) needs a plug-in, and none is installed; install a package "
-            f"that offers one under the entry-point group {ENTRY_POINT_GROUP!r}, or leave the metric out"
-        )
-    found = [point for point in points if point.name == name]
-    if not found:
-        names = ", ".join(sorted({point.name for point in points}))
-        raise ValueError(f"agreement is {name!r}; installed plug-ins are {names}")
-    if len(found) > 1:
-        packages = ", ".join(sorted(_package(point)[0] for point in found))
-        raise ValueError(
-            f"plug-in {name!r} is offered by several packages ({packages}); uninstall all but one"
-        )
-    return found[0]
-
-
-def _package(point: EntryPoint) -> tuple[str, str, str]:
-    """Distribution, version and licence of its code."""
-    if point.dist is None:
-        return "an unknown package", "?", "not stated"
-    about = point.dist.metadata
-    stated = [about[field] for field in ("License-Expression", "License") if field in about]
-    return point.dist.name, point.dist.version, next(iter(stated), "not stated")
-
-
-def _failed(name: str, package: str, what: str, error: Exception) -> str:
-    reason = str(error).splitlines()[0][:200] if str(error) else type(error).__name__
-    return f"plug-in {name!r} of {package} {what}: {reason}"
+    plugin = _GROUP.load(name, show, device)
+    return AgreementScorer(plugin.name, plugin.licence, plugin.network)
