@@ -1,11 +1,13 @@
 """Clips with a camera that turns: picture, field and ears stay together."""
 
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import soundfile
+from av.video.frame import VideoFrame
 
 from spatialfoley.dataset.biaudio.rendering import heard_by_camera, read_stretch
 from spatialfoley.dataset.biaudio.trajectories import camera_of, draw_trajectory
@@ -14,6 +16,7 @@ from spatialfoley.dataset.factory.records import Record
 from spatialfoley.dataset.factory.stage import Passed, Workspace, load_stage, seed_of
 from spatialfoley.dataset.sources.world import WorldSource
 from spatialfoley.kernels.panorama_view import PanoramaView
+from spatialfoley.media.frame_sources import FileSource
 from spatialfoley.media.sound_file import SoundFile
 from spatialfoley.media.video import Video, read_video
 from spatialfoley.spatial.direction import CameraPose, Direction, angle_between_deg, unit_vectors
@@ -136,6 +139,23 @@ def test_seeds_draw_other_cameras_and_the_same_again(folder: Path) -> None:
     assert first == again
     assert first[0].facts["camera"] != other[0].facts["camera"]
     assert first[0].facts["camera"] != first[1].facts["camera"]
+
+
+@pytest.mark.parametrize("stage", ["biaudio_clips", "ytambigen_clips"])
+def test_a_recording_is_decoded_once_for_all_its_clips(
+    folder: Path, stage: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    entered: list[float] = []
+    decode = FileSource.frames_from
+
+    def counted(source: FileSource, time_s: float) -> Iterator[tuple[float, VideoFrame]]:
+        entered.append(time_s)
+        return decode(source, time_s)
+
+    monkeypatch.setattr(FileSource, "frames_from", counted)
+    clips = built(folder, record_of(folder), stage, **{**SMALL, "clip_s": 1.0, "hop_s": 1.0})
+    assert len(clips) == 4
+    assert entered == pytest.approx([0.0], abs=1e-4)
 
 
 def test_frames_and_sound_at_other_rates(folder: Path) -> None:
