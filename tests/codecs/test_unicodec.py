@@ -12,6 +12,7 @@ from spatialfoley.codecs.unicodec_config import UniCodecConfig, domain_mask, dom
 from spatialfoley.codecs.unicodec_decoder import UniCodecHead
 from spatialfoley.codecs.unicodec_encoder import UniCodecEncoder, _Experts, _mirrored, _rotary_turns, _turned
 from spatialfoley.codecs.unicodec_network import UniCodecNetwork, nearest_entries
+from spatialfoley.kernels.packed import unavailable_reason
 
 SMALL = UniCodecConfig(
     first_width=4,
@@ -176,6 +177,17 @@ def test_the_encoder_is_centred_on_its_tokens() -> None:
     assert abs(centre - 10.0) < 0.005
 
 
+@pytest.mark.skipif(unavailable_reason(torch.bfloat16) is not None, reason="no bfloat16 on this machine")
+def test_decoding_in_bfloat16_is_close(codec: UniCodec) -> None:
+    quick = UniCodec(codec.network, kernel="bfloat16")
+    codes = torch.randint(64, (2, 40, 3), generator=torch.Generator().manual_seed(9))
+    exact, made = codec.decode(codes), quick.decode(codes)
+    assert not torch.equal(made, exact)
+    assert (made - exact).norm() < 0.02 * exact.norm()
+    assert torch.equal(quick.encode(random_audio()), codec.encode(random_audio()))
+    assert torch.equal(codec.decode(codes), exact), "the exact codec keeps its own weights"
+
+
 def test_layouts_on_disk(codec: UniCodec, tmp_path: Path) -> None:
     torch.manual_seed(8)
     network = UniCodecNetwork(UniCodecConfig(**{**vars(SMALL), "width": 64, "heads": 8}))
@@ -218,5 +230,7 @@ def test_bad_input_is_one_sentence(codec: UniCodec) -> None:
         codec.decode(torch.tensor([[[0], [64]]]))
     with pytest.raises(ValueError, match="at least 1 frame"):
         codec.decode(torch.zeros(1, 0, 4, dtype=torch.int64))
+    with pytest.raises(ValueError, match="kernel is 'int8'; give plain or bfloat16"):
+        UniCodec(codec.network, kernel="int8")  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="heads is 5; it must divide width 512"):
         UniCodecConfig(heads=5)

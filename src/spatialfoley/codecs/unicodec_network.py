@@ -90,11 +90,10 @@ class UniCodecNetwork(nn.Module):
             self.encoder(samples), self.codebook.entries() if entries is None else entries, allowed
         )
 
-    def sound(self, tokens: Tensor, bandwidth: int = 0, entries: Tensor | None = None) -> Tensor:
+    def sound(self, tokens: Tensor, bandwidth: int = 0) -> Tensor:
         """Sound (B, S · hop) of tokens (B, S)."""
         chosen = torch.tensor([bandwidth], device=tokens.device)
-        vectors = (self.codebook.entries() if entries is None else entries)[tokens]
-        return self.head(self.backbone(vectors, chosen))
+        return self.head(self.backbone(self.codebook.entries()[tokens], chosen))
 
 
 class ProjectedCodebook(nn.Module):
