@@ -125,7 +125,9 @@ def test_problems_are_those_of_the_item_and_say_what_to_do(
         ItemProblem, match="record a-00000000 has no description; the stage describe makes it"
     ):
         Distil(str(tiny_folders["distiller"])).run(clip, space)
-    with pytest.raises(ItemProblem, match="record a-00000000 has none of binaural, foa; clips have one"):
+    with pytest.raises(
+        ItemProblem, match="record a-00000000 has none of binaural, foa, stereo, mono; clips have one"
+    ):
         Describe(str(tiny_folders["describer"]), **SMALL).run(clip.without_files("foa"), space)
     with pytest.raises(ValueError, match="has no file 'view'"):
         Describe(str(tiny_folders["describer"]), **SMALL).run(replace(clip, files={}), space)

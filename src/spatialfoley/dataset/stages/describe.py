@@ -10,18 +10,15 @@ from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
-from spatialfoley import timeline
 from spatialfoley.dataset.factory.records import Record
 from spatialfoley.dataset.factory.stage import ItemProblem, Outcome, Passed, TransientProblem, Workspace
-from spatialfoley.media.audio import read_audio, resample
-from spatialfoley.media.video import read_video
+from spatialfoley.dataset.watching import clip_frames, clip_mono
 from spatialfoley.weights import WeightsError
 
 if TYPE_CHECKING:
     from spatialfoley.dataset.captioning.describer import Describer
 
 LEAST_FRAME_PX = 28 * 28
-SOUND_ROLES = ("binaural", "foa")
 
 
 @dataclass(frozen=True)
@@ -56,11 +53,13 @@ class Describe:
 
     def run(self, record: Record, space: Workspace) -> Outcome:
         """Watch and listen."""
+        from spatialfoley.dataset.captioning.omni_inputs import FRAME_RATE_HZ
         from spatialfoley.dataset.captioning.writing import whole_sentences
 
         if "caption" in record.facts:
             return Passed((record,))
-        frames, mono = _watched(record, space, self.view), _heard(record, space)
+        frames = clip_frames(record, space, self.view, FRAME_RATE_HZ)
+        mono = _heard(record, space)
         describer, text = self._asked(frames, mono)
         by = {"description_by": describer.model.facts()}
         if not text:
@@ -94,33 +93,17 @@ class Describe:
         return load_describer(found, device, dtype_of(device), self.least_px, self.most_px)
 
 
-def _watched(record: Record, space: Workspace, role: str) -> np.ndarray:
-    """Frames of the clip, uint8 (T, H, W, 3)."""
-    from spatialfoley.dataset.captioning.omni_inputs import FRAME_RATE_HZ
-
-    picture = read_video(space.path(record.file(role)))
-    times_s = timeline.frame_times_s(picture.duration_s, FRAME_RATE_HZ)
-    return picture.frames_at(times_s if len(times_s) else [0.0], crop=None)
-
-
 def _heard(record: Record, space: Workspace) -> np.ndarray:
-    """The clip's sound in one channel at 16 kHz: the mean of two ears, or W of a field."""
+    """The clip's sound (N,) at 16 kHz."""
     from spatialfoley.dataset.captioning.omni_inputs import LONGEST_S, SOUND_RATE_HZ
 
-    role = next((role for role in SOUND_ROLES if role in record.files), None)
-    if role is None:
+    mono, _ = clip_mono(record, space, SOUND_RATE_HZ)
+    length_s = len(mono) / SOUND_RATE_HZ
+    if length_s > LONGEST_S:
         raise ItemProblem(
-            "missing", f"record {record.id} has none of {', '.join(SOUND_ROLES)}; clips have one"
+            "format", f"clip {record.id} lasts {length_s:.1f} s; up to {LONGEST_S:g} s can be described"
         )
-    sound = read_audio(space.path(record.file(role)))
-    if sound.duration_s > LONGEST_S:
-        raise ItemProblem(
-            "format",
-            f"clip {record.id} lasts {sound.duration_s:.1f} s; up to {LONGEST_S:g} s can be described",
-        )
-    mono = sound.samples[:1] if role == "foa" else sound.samples.mean(axis=0, keepdims=True)
-    made: np.ndarray = resample(mono, sound.rate_hz, SOUND_RATE_HZ)[0]
-    return made
+    return mono
 
 
 STAGE = Describe

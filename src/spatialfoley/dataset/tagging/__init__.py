@@ -1,0 +1,1 @@
+"""Labels of clips by networks that users install."""
