@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import typer
 
@@ -56,6 +56,10 @@ def features(
         list[str] | None, typer.Option(metavar="ENCODER=PATH", help="Weights that lie in no usual place.")
     ] = None,
     device: Annotated[str, typer.Option(help="cpu, cuda, cuda:1, mps.")] = "cpu",
+    compute: Annotated[
+        str, typer.Option(help="clip-h14, synchformer, pe-spatial: float32, bfloat16 or float16.")
+    ] = "float32",
+    workers: Annotated[int, typer.Option(help="Threads that decode clips and feed the network.")] = 1,
     part: Annotated[str, typer.Option(metavar="I/N", help="Only part I of N: one for each machine.")] = "1/1",
     retry: Annotated[bool, typer.Option("--retry", help="Try again what could not be encoded.")] = False,
     disk_check: Annotated[
@@ -82,12 +86,23 @@ def features(
     if check:
         return _check(_folder(source), deep, given)
     settings = FeatureSettings(
-        half=fp16, pool=pool, yaws_deg=_numbers(yaws), mirror=mirror, field_frame=field_frame
+        half=fp16, pool=pool, yaws_deg=_numbers(yaws), mirror=mirror, field_frame=field_frame, compute=compute
     )
     names = [name.strip() for name in encoders.split(",") if name.strip()]
     if estimate:
         return _estimate(source, names, settings, clips, clip_s)
-    _add(_folder(source), names, settings, given, device, _part(part), retry, disk_check)
+    how = _How(device, _part(part), workers, retry, disk_check)
+    _add(_folder(source), names, settings, given, how)
+
+
+class _How(NamedTuple):
+    """How a run computes."""
+
+    device: str
+    part: tuple[int, int]
+    workers: int
+    retry: bool
+    disk_check: bool
 
 
 def _add(
@@ -95,17 +110,14 @@ def _add(
     names: Sequence[str],
     settings: "FeatureSettings",
     given: dict[str, Path],
-    device: str,
-    part: tuple[int, int],
-    retry: bool,
-    disk_check: bool,
+    how: _How,
 ) -> None:
     from spatialfoley.dataset.store.encoders import identify_all
     from spatialfoley.dataset.store.estimate import readable, refuse_a_small_disk
     from spatialfoley.dataset.store.fill import add_features
 
     identities = identify_all(names, settings, given)
-    if disk_check:
+    if how.disk_check:
         layouts = [(identity, identity.load("cpu").layout) for identity in identities]
         say(f"{readable(refuse_a_small_disk(root, layouts))} to be written")
     results: list[Filled] = []
@@ -115,12 +127,13 @@ def _add(
                 add_features(
                     root,
                     identity,
-                    identity.load(device),
+                    identity.load(how.device),
                     lambda label, fraction, number=number: report(
                         label, (number + fraction) / len(identities)
                     ),  # type: ignore[misc]
-                    retry,
-                    part,
+                    how.retry,
+                    how.part,
+                    how.workers,
                 )
             )
             say(_line(results[-1], identity))

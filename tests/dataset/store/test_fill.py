@@ -245,6 +245,18 @@ def test_parts_of_several_machines_are_the_whole(tmp_path: Path, identity: Ident
         add_features(root, identity, Levels(), part=(3, 2))
 
 
+def test_threads_make_the_same_packs(tmp_path: Path, identity: Identity) -> None:
+    root = small_set(tmp_path / "set")
+    add_features(root, identity, identity.load("cpu"))
+    alone = content(root, identity)
+    for path in all_packs(encoder_folder(root, identity)):
+        path.unlink()
+    add_features(root, identity, identity.load("cpu"), workers=3)
+    assert content(root, identity) == alone
+    with pytest.raises(ValueError, match="workers is 0; it must be at least 1"):
+        add_features(root, identity, Levels(), workers=0)
+
+
 def test_packs_hold_what_fits() -> None:
     assert [clips_per_pack(size) for size in (0, 20_000, 33_554_432, 134_217_728, 10**9)] == [64, 64, 7, 1, 1]
 
@@ -269,6 +281,7 @@ def test_what_no_encoder_is_or_lacks_its_weights_is_said(tmp_path: Path) -> None
         ({"yaws_deg": (0.0, 0.0)}, "give every turn once"),
         ({"field_frame": "sofa"}, "field_frame is 'sofa'; it must be one of world, camera"),
         ({"loudness": "loud"}, "loudness is 'loud'"),
+        ({"compute": "int4"}, "compute is 'int4'; it must be one of float32, bfloat16, float16"),
     ):
         with pytest.raises(ValueError, match=sentence):
             FeatureSettings(**settings)

@@ -14,7 +14,7 @@ from spatialfoley.dataset.store.batches import flow_item
 from spatialfoley.dataset.store.encoders import Encoder, identify
 from spatialfoley.dataset.store.fill import add_features
 from spatialfoley.dataset.store.layouts import total_bytes
-from spatialfoley.dataset.store.reader import FeatureSource, StoredFeatures, stored_features
+from spatialfoley.dataset.store.reader import ComputedFeatures, FeatureSource, StoredFeatures, stored_features
 from spatialfoley.dataset.store.settings import FeatureSettings
 from spatialfoley.dataset.visaudio_encoding import FlowClipEncoder
 from spatialfoley.dataset.visaudio_features import FlowClips, FlowItem, Preparation, join_flow_items
@@ -122,6 +122,19 @@ def test_pooled_patches_are_averages_of_all(model: Path, built: Path) -> None:
     assert grids[1].shape == (6, side, side, PATCHES.width)
     averaged = grids[1].unflatten(2, (-1, 2)).unflatten(1, (-1, 2)).mean(dim=(2, 4))
     assert np.allclose(grids[2], averaged, atol=1e-6)
+
+
+def test_networks_may_compute_in_16_bits(model: Path, built: Path) -> None:
+    found = {}
+    for compute in ("float32", "bfloat16"):
+        settings = FeatureSettings(half=False, compute=compute)
+        for name in ("clip-h14", "synchformer", "pe-spatial"):
+            features = ComputedFeatures(name, settings, path=weights(model)[name])
+            found[name, compute] = next(iter(features.of(BuiltSet(built)[0]).values()))
+    for name in ("clip-h14", "synchformer", "pe-spatial"):
+        exact, rough = found[name, "float32"], found[name, "bfloat16"]
+        assert not torch.equal(exact, rough)
+        assert float((exact - rough).norm() / exact.norm()) < 0.03
 
 
 def test_two_arrays_of_one_name_are_refused(model: Path, built: Path) -> None:

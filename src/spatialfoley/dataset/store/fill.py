@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -103,6 +105,7 @@ def add_features(
     report: Report = lambda label, fraction: None,
     retry: bool = False,
     part: tuple[int, int] = (1, 1),
+    workers: int = 1,
 ) -> Filled:
     """Encode all clips of a set that are not stored yet.
 
@@ -113,12 +116,15 @@ def add_features(
         report: Told the progress.
         retry: Try again what failed before.
         part: As for `chunks_of`; several machines each take a part.
+        workers: Threads, so that a GPU need not wait for pictures to be decoded.
 
     Raises:
         ValueError: The set is no built one, or another run works on the same part.
         MediaError: The folder cannot be written.
     """
     check_part(part)
+    if workers < 1:
+        raise ValueError(f"workers is {workers}; it must be at least 1")
     dataset = BuiltSet(root)
     folder = encoder_folder(root, identity)
     lock = folder / ".locks" / f"{part[0]}-of-{part[1]}"
@@ -129,7 +135,7 @@ def add_features(
         expected: set[Path] = set()
         for chunk in chunks_of(dataset, identity, folder, per_pack, part):
             report(f"{identity.name}: {done}/{len(dataset)} clips", done / len(dataset))
-            _fill(chunk, identity, encoder, retry, filled)
+            _fill(chunk, identity, encoder, retry, filled, workers)
             expected.add(chunk.path)
             done += len(chunk.clips) * part[1]
         if part == (1, 1):
@@ -156,8 +162,8 @@ def _keep_description(folder: Path, identity: Identity, encoder: Encoder, datase
             "clips_per_pack": clips_per_pack(total_bytes(encoder.layout, duration_s)),
             "arrays_of_first_clip": {name: [list(a.shape), a.dtype] for name, a in arrays.items()},
         }
-        with atomic_path(path) as partial:
-            partial.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
+        with atomic_path(path) as temporary:
+            temporary.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
     count: int = read_description(folder)["clips_per_pack"]
     return count
 
@@ -178,39 +184,46 @@ def read_description(folder: Path) -> dict[str, Any]:
     raise ValueError(f"{path} is missing or damaged; delete its folder and add the features again")
 
 
-def _fill(chunk: Chunk, identity: Identity, encoder: Encoder, retry: bool, filled: Filled) -> None:
+def _fill(
+    chunk: Chunk, identity: Identity, encoder: Encoder, retry: bool, filled: Filled, workers: int
+) -> None:
     """Make a pack, unless it is there; clips that another pack of the shard holds are taken from it."""
     head = read_head(chunk.path)
-    if not chunk.is_done(head, identity.basis, retry):
+    if head is None or not chunk.is_done(head, identity.basis, retry):
         stored = _stored_clips(chunk, identity.basis)
-        made: dict[str, tuple[str, dict[str, Tensor]]] = {}
-        failed: dict[str, FailedClip] = {}
-        for clip in chunk.clips:
-            key = chunk.keys[clip.id]
-            if clip.id in stored:
-                made[clip.id] = (key, stored[clip.id])
-                continue
-            if head is not None and not retry and _failed_before(head, identity.basis, clip.id, key):
-                failed[clip.id] = head.failed[clip.id]
-                continue
-            try:
-                with opened(clip, identity.kind.roles) as files:
-                    made[clip.id] = (key, encoder(files))
-            except (ValueError, OSError, RuntimeError, MemoryError) as problem:
-                sentence = " ".join(str(problem).split()) or type(problem).__name__
-                failed[clip.id] = FailedClip(key, type(problem).__name__, sentence)
+        made = {clip: (chunk.keys[clip], arrays) for clip, arrays in stored.items()}
+        failed = {} if retry else _failed_before(head, chunk, identity.basis)
+        open_ = [clip for clip in chunk.clips if clip.id not in made and clip.id not in failed]
+        with ThreadPoolExecutor(workers) as pool:
+            results = list(pool.map(partial(_encoded, identity, encoder), open_))
+        for clip, result in zip(open_, results, strict=True):
+            if isinstance(result, FailedClip):
+                failed[clip.id] = result
+            else:
+                made[clip.id] = (chunk.keys[clip.id], result)
         head = write_pack(chunk.path, identity.basis, made, failed)
         filled.made += len(made) - len(stored)
         filled.kept += len(stored)
     else:
-        assert head is not None
         filled.kept += len(head.clips)
     filled.failed.update(entry.kind for entry in head.failed.values())
     filled.bytes += chunk.path.stat().st_size
 
 
-def _failed_before(head: PackHead, basis: str, clip: str, key: str) -> bool:
-    return head.basis == basis and clip in head.failed and head.failed[clip].key == key
+def _encoded(identity: Identity, encoder: Encoder, clip: Clip) -> dict[str, Tensor] | FailedClip:
+    try:
+        with opened(clip, identity.kind.roles) as files:
+            return encoder(files)
+    except (ValueError, OSError, RuntimeError, MemoryError) as problem:
+        sentence = " ".join(str(problem).split()) or type(problem).__name__
+        return FailedClip(identity.key(clip.record), type(problem).__name__, sentence)
+
+
+def _failed_before(head: PackHead | None, chunk: Chunk, basis: str) -> dict[str, FailedClip]:
+    """Clips of a chunk that an earlier run could not encode, and that have not changed since."""
+    if head is None or head.basis != basis:
+        return {}
+    return {clip: entry for clip, entry in head.failed.items() if chunk.keys.get(clip) == entry.key}
 
 
 def _stored_clips(chunk: Chunk, basis: str) -> dict[str, dict[str, Tensor]]:
@@ -246,5 +259,5 @@ def _write_failed(folder: Path) -> None:
     if not lines:
         target.unlink(missing_ok=True)
         return
-    with atomic_path(target) as partial:
-        partial.write_text("".join(lines), encoding="utf-8")
+    with atomic_path(target) as temporary:
+        temporary.write_text("".join(lines), encoding="utf-8")

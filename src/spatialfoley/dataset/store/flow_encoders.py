@@ -98,7 +98,7 @@ def load_clip_h14(path: Path, device: str, settings: FeatureSettings) -> WindowE
     from spatialfoley.features.clip_h14 import ClipH14Features  # transformers is slow to import
     from spatialfoley.features.resize import squash
 
-    features = ClipH14Features.load(path if path.is_dir() else path.parent, device)
+    features = ClipH14Features.load(path if path.is_dir() else path.parent, device, _dtype(settings))
     width: int = features.model.config.projection_dim
     layout = FrameLayout("clip", features.frame_rate_hz, (width,), settings.half)
     resize = _pictures(lambda frames: squash(frames, features.size_px))
@@ -109,7 +109,7 @@ def load_clip_h14_text(path: Path, device: str, settings: FeatureSettings) -> Ca
     """DFN5B CLIP: a vector for every token of the caption."""
     from spatialfoley.features.clip_h14 import ClipH14Features  # transformers is slow to import
 
-    features = ClipH14Features.load(path if path.is_dir() else path.parent, device)
+    features = ClipH14Features.load(path if path.is_dir() else path.parent, device, _dtype(settings))
     width: int = features.model.config.text_config.hidden_size
     return CaptionEncoder(features.text, TextLayout(features.context_length, width, settings.half))
 
@@ -122,7 +122,7 @@ def load_synchformer(path: Path, device: str, settings: FeatureSettings) -> Wind
     from spatialfoley.weights import load_state_dict
 
     config = synchformer_config_of(load_state_dict(path))
-    features = SynchformerFeatures.load(path, device, config=config)
+    features = SynchformerFeatures.load(path, device, _dtype(settings), config)
     layout = SegmentLayout(
         features.frame_rate_hz, config.segment_frames, config.segment_tokens, config.width, settings.half
     )
@@ -138,7 +138,7 @@ def load_pe_spatial(path: Path, device: str, settings: FeatureSettings) -> Windo
     from spatialfoley.weights import load_state_dict
 
     config = perception_config_of(strip_wrappers(load_state_dict(path)))
-    features = PerceptionFeatures.load(path, config, device, pool=settings.pool)
+    features = PerceptionFeatures.load(path, config, device, _dtype(settings), pool=settings.pool)
     grid = config.grid // settings.pool
     layout = FrameLayout("patches", features.frame_rate_hz, (grid, grid, config.width), settings.half)
     resize = _pictures(lambda frames: squash(frames, features.size_px, mode="bilinear"))
@@ -193,6 +193,11 @@ def published_mel_vae(rate_hz: int, settings: FeatureSettings) -> LatentLayout:
 
     c = MelVaeCodecConfig.mmaudio_44k() if rate_hz == 44100 else MelVaeCodecConfig.mmaudio_16k()
     return LatentLayout(rate_hz, c.hop_samples, c.vae.latent_dim)
+
+
+def _dtype(settings: FeatureSettings) -> torch.dtype:
+    dtype: torch.dtype = getattr(torch, settings.compute)
+    return dtype
 
 
 def _pictures(resize: Callable[[np.ndarray], Tensor]) -> Resize:
