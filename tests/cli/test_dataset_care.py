@@ -52,3 +52,12 @@ def test_a_card_and_a_takedown(built: Path, tmp_path: Path, capsys: pytest.Captu
     assert run(["dataset", "check", copy, "--workers", "1"]) == 0
     assert run(["dataset", "takedown", copy, "nobody"]) == 2
     assert "has no recording and no clip nobody; nothing was changed" in capsys.readouterr().err
+
+
+def test_statistics(built: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    copy = shutil.copytree(built, tmp_path / "set")
+    assert run(["dataset", "stats", str(copy), "--workers", "1"]) == 0
+    shown = capsys.readouterr()
+    assert "8 clips, 0 hours" in shown.out
+    assert "8 clips: foa cannot be read" in shown.err
+    assert (copy / "stats.html").is_file()

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 app = typer.Typer(help="Build data sets, and make clips ready for training.", no_args_is_help=True)
 app.command("build")(dataset_build.build)
 app.command("features")(dataset_features.features)
-for _verb in (dataset_care.check, dataset_care.card, dataset_care.takedown):
+for _verb in (dataset_care.check, dataset_care.stats, dataset_care.card, dataset_care.takedown):
     app.command(_verb.__name__)(_verb)
 
 

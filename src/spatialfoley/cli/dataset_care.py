@@ -32,6 +32,28 @@ def check(folder: Folder, workers: Workers = 2) -> None:
     say(f"{read}: all as it should be")
 
 
+def stats(
+    folder: Folder,
+    workers: Workers = 2,
+    sound: Annotated[
+        bool,
+        typer.Option(
+            "--sound/--no-sound", help="Read the sound of every clip; otherwise count records only."
+        ),
+    ] = True,
+) -> None:
+    """Draw how long, how loud, from where and what: stats.json, pictures in stats/ and the page stats.html."""
+    from spatialfoley.dataset.factory.statistics import PAGE_FILE, write_statistics
+
+    with progress_bar("measuring") as report:
+        document = write_statistics(folder, workers, sound, report)
+    for name, summary in document["values"].items():
+        say(f"{name}: median {summary['p50']:g}, 5 % to 95 %: {summary['p05']:g} to {summary['p95']:g}")
+    for why, count in document["sound_not_read"].items():
+        warn(f"{count} clips: {why}")
+    say(f"{document['clips']} clips, {document['hours']:g} hours: {folder / PAGE_FILE}")
+
+
 def card(
     folder: Folder,
     contact: Annotated[
