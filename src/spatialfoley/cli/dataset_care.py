@@ -42,15 +42,22 @@ def stats(
         ),
     ] = True,
 ) -> None:
-    """Draw how long, how loud, from where and what: stats.json, pictures in stats/ and the page stats.html."""
+    """Draw how long, how loud, from where and what: stats.json, pictures in stats/ and the page stats.html.
+
+    The words of captions are counted and drawn too: captions.html and vocabulary.csv.
+    """
+    from spatialfoley.dataset.captioning.pictures import write_caption_pages
     from spatialfoley.dataset.factory.statistics import PAGE_FILE, write_statistics
 
+    captions = write_caption_pages(folder)
     with progress_bar("measuring") as report:
         document = write_statistics(folder, workers, sound, report)
     for name, summary in document["values"].items():
         say(f"{name}: median {summary['p50']:g}, 5 % to 95 %: {summary['p05']:g} to {summary['p95']:g}")
     for why, count in document["sound_not_read"].items():
         warn(f"{count} clips: {why}")
+    if captions is not None:
+        say(f"{document['captions']} captions: {captions}")
     say(f"{document['clips']} clips, {document['hours']:g} hours: {folder / PAGE_FILE}")
 
 

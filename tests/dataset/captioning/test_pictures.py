@@ -13,6 +13,7 @@ from spatialfoley.dataset.captioning.pictures import (
     BLUE,
     PAGE_FILE,
     RED,
+    width_of,
     word_bars,
     word_cloud,
     write_caption_pages,
@@ -45,7 +46,7 @@ def test_words_are_as_large_as_their_numbers_and_stay_inside_and_apart() -> None
     boxes = []
     for word in words:
         size, x, y = (float(word.get(name, "")) for name in ("font-size", "x", "y"))
-        boxes.append((x, y - size, x + 0.56 * size * len(word.text or ""), y))
+        boxes.append((x, y - size, x + size * width_of(word.text or ""), y))
         assert x >= 0
         assert boxes[-1][2] <= 640
         assert y <= height

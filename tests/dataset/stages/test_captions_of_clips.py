@@ -7,7 +7,9 @@ from typing import Any
 
 import pytest
 
+from spatialfoley.dataset.captioning.pictures import write_caption_pages
 from spatialfoley.dataset.captions import parse_biaudio_caption, text_for_use
+from spatialfoley.dataset.factory.card import write_card
 from spatialfoley.dataset.factory.config import BuildConfig, ShardSettings
 from spatialfoley.dataset.factory.pool import Finished, Task
 from spatialfoley.dataset.factory.records import Record
@@ -175,3 +177,9 @@ def test_a_build_describes_first_and_distils_later_without_describing_again(
         caption = parse_biaudio_caption(made["facts"]["caption"])
         assert caption is not None
         assert (caption.visible, caption.invisible) == ("bell ringing", "wind blowing")
+    page = write_caption_pages(tmp_path / "set")
+    assert page is not None
+    assert "2 of 2 clips have a caption" in page.read_text("utf-8")
+    card = write_card(tmp_path / "set").read_text("utf-8")
+    assert "2 of 2 clips have a caption" in card
+    assert "[captions.html](captions.html)" in card

@@ -24,8 +24,10 @@ BLUE, RED = "#2f6fae", "#b3402a"
 _INK, _FAINT = "#1c1e21", "#5c6370"
 _WIDTH, _MARGIN, _TOP = 640, 16, 40
 _LEAST_PX, _MOST_PX = 11.0, 46.0
-_LETTER = 0.56
-"""Width of a usual letter, in heights: an estimate, so that words keep apart in any font."""
+_NARROW, _WIDE = "ijltfr-'", "mw"
+_WIDTHS = {**dict.fromkeys(_NARROW, 0.42), **dict.fromkeys(_WIDE, 1.0)}
+_USUAL_WIDTH = 0.64
+"""Widths of letters in heights, on the large side, so that words keep apart in any font."""
 _STYLE = (
     "body{font:16px/1.5 system-ui,sans-serif;max-width:680px;margin:2rem auto;padding:0 1rem;color:#1c1e21;"
     "background:#fff}svg{max-width:100%;height:auto}figure{margin:1.5rem 0}p.small{color:#5c6370;font-size:14px}"
@@ -114,7 +116,7 @@ def word_cloud(title: str, counts: Counter[str], colour: str, most: int = MOST_W
     x = float(_MARGIN)
     for word, count in words:
         size = max(_LEAST_PX, _MOST_PX * (count / largest) ** 0.5)
-        wide = _LETTER * size * len(word)
+        wide = width_of(word) * size
         if lines[-1] and x + wide > _WIDTH - _MARGIN:
             lines.append([])
             x = float(_MARGIN)
@@ -124,9 +126,14 @@ def word_cloud(title: str, counts: Counter[str], colour: str, most: int = MOST_W
     for line in lines:
         y += 1.12 * max(size for _, _, size, _ in line)
         for word, count, size, x in line:
-            shade = f"fill-opacity='{0.55 + 0.45 * count / largest:.2f}'"
+            shade = f"fill-opacity='{0.72 + 0.28 * count / largest:.2f}'"
             parts.append(_text(x, y, word, size, colour, shade, f"{word}: {count}"))
     return _picture(title, y + 18, parts)
+
+
+def width_of(word: str) -> float:
+    """Width of a word at most, in heights of its letters."""
+    return sum(_WIDTHS.get(letter, _USUAL_WIDTH) for letter in word)
 
 
 def _ordered(counts: Counter[str]) -> list[tuple[str, int]]:

@@ -19,23 +19,26 @@ _WORD = re.compile(r"[^\W\d_]+(?:-[^\W\d_]+)*")
 _POSSESSIVE = re.compile(r"['’]s\b")
 
 _NO_NOUNS_TEXT = """
-a about above across after against ahead all along also ambience ambient amid among an and another any are
-area around as at audible away back background backward be been before behind being below beneath beside
-between beyond big both bright but by camera can clearly close constant continual continuous could dark deep
-different distance distant down during each either electric electronic else environment environmental etc
-even every faint far female few five foreground forward four from front general gentle gentler had has have
-hear heard heavy her here high his how human i if in indoor inside intermittent into invisible is it its
-itself just kind large left less light like likely little live long lot loud louder loudly low made make
-makes male many may maybe mechanical medium metallic microphone might mild mixed more most mostly moving
-much muffled multiple natural near nearby new next no noise noises none nor not nothing now occasional of
-off often old on one only onto open or other others our out outdoor outside over part perhaps person's
-possible possibly potential presence present probably quick quiet quite rather regular repeated rhythmic
-right same scene see seen several sharp she short side similar slight slow small smooth so soft softer some
-someone something sometimes sound sounds soundscape source sources steady still strong subtle such sudden
-than that the their them then there these they thing things this those though three through throughout to
-together top toward towards two type typical unclear under unknown unseen until up upon urban various very
-via view visible was way we were what when where which while who whole whose will with within without wooden
-would you young your
+a about above across after again against ahead all almost alone along already also always ambience ambient
+amid among an and another any apart are area around as aside at audible away back background backward be
+been before behind being below beneath beside best better between beyond big both bright busy but by calm
+camera can cannot clearly close come comes coming constant constantly continual continuous could dark deep
+did different distance distant do does done down during each eight either electric electronic else
+environment environmental etc even every faint far female few first five for foreground forward four from
+front full general gentle gentler go goes got great had half has have hear heard heavy her here high his how
+however human i if in including indistinct indoor inside intermittent into invisible is it its itself just
+keep keeps kind large left less light like likely little live long lot loud louder loudest loudly low made
+make makes male many may maybe me mechanical medium metallic microphone might mild mixed more most mostly
+moving much muffled multiple my natural near nearby never new next nine no noise noises none nor not nothing
+now occasional of off often old on one only onto open or other others otherwise our out outdoor outside over
+part perhaps plus possible possibly potential presence present probably quick quiet quite rather regular
+repeated rhythmic right same scene second see seem seems seen seven several sharp she short side similar
+since six slight slow small smooth so soft softer some someone something sometimes sound sounds soundscape
+source sources steady still strong subtle such sudden ten than that the their them then there these they
+thing things third this those though three through throughout to together too top toward towards two type
+typical unclear under unknown unseen until up upon urban us using usual various very via view visible was
+way we well were what when where which while who whole whose will with within without wooden would yet you
+young your
 """
 NO_NOUNS: Final = frozenset(_NO_NOUNS_TEXT.split())
 """Words that are no nouns, or that say nothing in a caption of sound ("sound", "noise", "background")."""

@@ -25,7 +25,12 @@ Known facts (all plain JSON values):
     camera_index                           YT-Ambigen's [elevation, azimuth] units of 2 degrees
     peak_azimuth_deg, peak_elevation_deg   where the sound is loudest, in the world's frame
     peak_contrast                          (most - least) / (most + least) energy over all directions, 0 to 1
-    caption                                what is heard; caption_missing: why there is none
+    seed, scene                            of a recording of the world: which scene of training, its kind and length
+    description                            what a model said is heard, before it was made a caption
+    caption                                what is heard
+    caption_missing                        why there is none, as a code; caption_missing_because: in words
+    description_by, caption_by             model, licence and weights_sha256 of who wrote them
+    labels, labels_by                      by vocabulary ("audioset"): labels of a tagger; tagger, licence, ...
     seed, classes, scene                   of the synthetic world: what sounds, and how `world.make_scene` draws it
     arrays_truth                           what told arrays of `tiny_arrays` what sounds where: "scene" or "sound"
 """
