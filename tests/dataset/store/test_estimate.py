@@ -21,6 +21,7 @@ from spatialfoley.dataset.store.layouts import FrameLayout, total_bytes
 from spatialfoley.dataset.store.packs import all_packs
 from spatialfoley.dataset.store.settings import FeatureSettings
 from spatialfoley.settings import from_mapping
+from tests.model_folders import write_tiny_model
 
 from .sets import CLIP_S, small_set
 
@@ -71,10 +72,11 @@ def test_turns_and_mirror_images_multiply() -> None:
 
 def test_what_is_stored_is_what_was_estimated(tmp_path: Path) -> None:
     root = small_set(tmp_path / "set")
-    identity = identify("tiny-codes", FeatureSettings())
+    model = write_tiny_model(tmp_path / "model")
+    identity = identify("tiny-codes", FeatureSettings(), {"tiny-codes": model})
     encoder = identity.load("cpu")
     assert durations_of(BuiltSet(root)) == {CLIP_S: 4}
-    expected = size_row("tiny-codes", FeatureSettings(), {CLIP_S: 4}).total
+    expected = 4 * (40 * 12 * 2 + 12)
     assert missing_bytes(root, identity, encoder.layout) == expected
     done = add_features(root, identity, encoder)
     # Heads of packs come on top: with clips of less than a second they weigh more than the stated 2 %.

@@ -245,8 +245,9 @@ def test_parts_of_several_machines_are_the_whole(tmp_path: Path, identity: Ident
         add_features(root, identity, Levels(), part=(3, 2))
 
 
-def test_threads_make_the_same_packs(tmp_path: Path, identity: Identity) -> None:
-    root = small_set(tmp_path / "set")
+def test_threads_make_the_same_packs(tmp_path: Path) -> None:
+    root, model = small_set(tmp_path / "set"), write_tiny_model(tmp_path / "model")
+    identity = identify("tiny-codes", FeatureSettings(), {"tiny-codes": model})
     add_features(root, identity, identity.load("cpu"))
     alone = content(root, identity)
     for path in all_packs(encoder_folder(root, identity)):
