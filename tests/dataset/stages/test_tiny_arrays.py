@@ -1,21 +1,24 @@
 """Arrays of a built set: those of the rendered world to the bit, those of its recordings up to what files lose."""
 
 import dataclasses
+import itertools
 import shutil
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import yaml
 
 from spatialfoley import world
-from spatialfoley.dataset.factory.config import BuildConfig
+from spatialfoley.dataset.factory.config import BuildConfig, read_build
 from spatialfoley.dataset.factory.lists import read_manifest
 from spatialfoley.dataset.factory.reader import BuiltSet
 from spatialfoley.dataset.factory.records import Record
 from spatialfoley.dataset.factory.runner import build
 from spatialfoley.dataset.factory.stage import ItemProblem, Workspace
 from spatialfoley.dataset.factory.takedown import take_down
+from spatialfoley.dataset.sources.world import WorldSource
 from spatialfoley.dataset.stages.tiny_arrays import TinyArrays, directions
 from spatialfoley.dataset.world_cache import (
     WorldCache,
@@ -190,3 +193,23 @@ def test_what_does_not_fit_is_said(tmp_path: Path) -> None:
         TinyArrays(duration_s=CLIP_S).run(clip.without_files("frames"), space)
     with pytest.raises(ValueError, match="material is 'drawn'; it must be one of recorded, rendered"):
         TinyArrays(material="drawn")
+
+
+def test_the_shipped_recipe_asks_for_what_the_tiny_recipes_render() -> None:
+    recipes = Path(__file__).parents[3] / "recipes"
+    config = read_build(recipes / "dataset_tiny.yaml")
+    (spec,) = config.specs()[1:]
+    stage, source = spec.load(), config.load_source()
+    assert isinstance(stage, TinyArrays)
+    assert isinstance(source, WorldSource)
+    tiny = yaml.safe_load((recipes / "tiny_codec.yaml").read_text("utf-8"))["data"]
+    cache = WorldCacheSettings(**tiny)
+    assert (source.recordings, source.first_seed, source.duration_s) == (
+        cache.clips,
+        cache.first_seed,
+        cache.duration_s,
+    )
+    for name in ("duration_s", "frame_rate_hz", "size_px", "rate_hz"):
+        assert getattr(stage, name) == getattr(cache, name)
+    assert (source.camera, source.scene, stage.material) == (None, None, "rendered")
+    assert {config.splits.of(record) for record in itertools.islice(source.records(), 50)} == {"train"}
