@@ -5,6 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from spatialfoley.dataset.captioning.pictures import write_caption_pages
@@ -133,6 +134,14 @@ def test_problems_are_those_of_the_item_and_say_what_to_do(
         Describe(str(tiny_folders["describer"]), **SMALL).run(clip.without_files("foa"), space)
     with pytest.raises(ValueError, match="has no file 'view'"):
         Describe(str(tiny_folders["describer"]), **SMALL).run(replace(clip, files={}), space)
+    with pytest.raises(ItemProblem, match="device is 'cuda:99', but this machine has"):
+        Distil(str(tiny_folders["distiller"]), device="cuda:99").run(
+            clip.with_(facts={"description": "A bell."}), space
+        )
+    with space.new_file("a-long", "foa", ".wav") as foa:
+        write_audio(foa.path, SpatialAudio(np.zeros((4, 31 * 8000), np.float32), 8000, "foa"))
+    with pytest.raises(ItemProblem, match=r"lasts 31.00 s; 0\.02 to 30 s can be described"):
+        Describe(str(tiny_folders["describer"]), **SMALL).run(clip.with_({"foa": foa.ref}), space)
 
 
 @pytest.mark.parametrize(
@@ -141,6 +150,8 @@ def test_problems_are_those_of_the_item_and_say_what_to_do(
         ("describe", {"most_tokens": 0}, "most_tokens is 0; it must be at least 1"),
         ("describe", {"least_px": 100}, "least_px is 100 and most_px 602112; give at least 784"),
         ("describe", {"most_px": 1000}, "most_px not below least_px"),
+        ("describe", {"device": "tpu"}, "device is 'tpu'; give auto, cpu, cuda or cuda:NUMBER"),
+        ("distil", {"device": "cuda:"}, "device is 'cuda:'; give auto, cpu, cuda or cuda:NUMBER"),
         ("distil", {"attempts": 0}, "attempts is 0; it must be at least 1"),
     ],
 )

@@ -11,6 +11,8 @@ from spatialfoley import weights
 
 NOT_ESTABLISHED = "not established"
 
+DEVICES = "auto, cpu, cuda or cuda:NUMBER"
+
 _FRONT_MATTER = re.compile(r"\A---\s*\n(?P<lines>.*?)\n---", re.DOTALL)
 
 
@@ -64,6 +66,14 @@ def find_model(asked: str, kinds: tuple[str, ...]) -> FoundModel:
     check_kind(folder, kinds)
     digest = weights.sha256_of(folder, weights.home() / "hashes.json")
     return FoundModel(asked if asked in known else folder.resolve().name, folder, licence, digest)
+
+
+def check_device(asked: str) -> None:
+    """Raise ValueError unless a device is asked for by one of `DEVICES`."""
+    if asked not in ("auto", "cpu", "cuda") and not (
+        asked.startswith("cuda:") and asked.removeprefix("cuda:").isdigit()
+    ):
+        raise ValueError(f"device is {asked!r}; give {DEVICES}")
 
 
 def check_kind(folder: Path, kinds: tuple[str, ...]) -> str:

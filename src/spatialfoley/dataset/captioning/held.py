@@ -10,12 +10,12 @@ from typing import Any, TypeVar
 
 import torch
 
+from spatialfoley.dataset.captioning.found import DEVICES, check_device
+
 Made = TypeVar("Made")
 Result = TypeVar("Result")
 
 _held: dict[Hashable, Any] = {}
-
-DEVICES = "auto, cpu, cuda or cuda:NUMBER"
 
 
 def held(key: Hashable, make: Callable[[], Made]) -> Made:
@@ -50,14 +50,17 @@ def alone(key: Hashable, work: Callable[[], Result]) -> Result:
     return work()
 
 
+class NoDeviceError(ValueError):
+    """A device is asked for that this machine does not have."""
+
+
 def device_of(asked: str) -> torch.device:
     """The device of a setting; workers of one build take the machine's GPUs in turn.
 
     Raises:
-        ValueError: There is no such device.
+        ValueError: There is no such device; NoDeviceError where another machine may have it.
     """
-    if asked not in ("auto", "cpu", "cuda") and not asked.removeprefix("cuda:").isdigit():
-        raise ValueError(f"device is {asked!r}; give {DEVICES}")
+    check_device(asked)
     count = torch.cuda.device_count()
     if asked == "cpu" or (asked == "auto" and count == 0):
         return torch.device("cpu")
@@ -65,7 +68,7 @@ def device_of(asked: str) -> torch.device:
         asked = f"cuda:{_worker() % count}" if count else "cuda:0"
     device = torch.device(asked)
     if device.index >= count:
-        raise ValueError(f"device is {asked!r}, but this machine has {count} GPUs; give {DEVICES}")
+        raise NoDeviceError(f"device is {asked!r}, but this machine has {count} GPUs; give {DEVICES}")
     return device
 
 

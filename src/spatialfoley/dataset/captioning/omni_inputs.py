@@ -20,6 +20,7 @@ from spatialfoley.features.resize import standardise, stretch
 
 FRAME_RATE_HZ: Final = 2.0
 SOUND_RATE_HZ: Final = 16000
+LEAST_S: Final = 0.02
 LONGEST_S: Final = 30.0
 LEAST_PX: Final = 128 * 28 * 28
 MOST_PX: Final = 768 * 28 * 28

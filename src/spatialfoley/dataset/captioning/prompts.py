@@ -1,13 +1,14 @@
 """What the two models are asked. The published prompts are not known; these are ours.
 
-`PROMPTS_VERSION` goes up with every change of them: it is part of what a caption depends on.
+`CAPTION_VERSION` is that of both stages: it goes up with every change of a prompt, of how the models are asked or
+of how their answers are read, so that captions are written anew.
 """
 
 from __future__ import annotations
 
 from typing import Final
 
-PROMPTS_VERSION: Final = 1
+CAPTION_VERSION: Final = 1
 
 DESCRIBE_SYSTEM: Final = (
     "You are a sound recordist. You watch a short clip, listen to it closely, and report which sounds there are "

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
+from spatialfoley.dataset.captioning.found import check_device
+from spatialfoley.dataset.captioning.prompts import CAPTION_VERSION
 from spatialfoley.dataset.factory.records import Record
 from spatialfoley.dataset.factory.stage import ItemProblem, Outcome, Passed, TransientProblem, Workspace
 from spatialfoley.dataset.watching import clip_frames, clip_mono
@@ -34,7 +36,7 @@ class Describe:
         view: Role of the clip's picture.
     """
 
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = CAPTION_VERSION
     model: str = "qwen2.5-omni-7b"
     device: str = "auto"
     most_tokens: int = 256
@@ -43,6 +45,7 @@ class Describe:
     view: str = "view"
 
     def __post_init__(self) -> None:
+        check_device(self.device)
         if self.most_tokens < 1:
             raise ValueError(f"most_tokens is {self.most_tokens}; it must be at least 1")
         if not LEAST_FRAME_PX <= self.least_px <= self.most_px:
@@ -70,13 +73,13 @@ class Describe:
     def _asked(self, frames: np.ndarray, mono: np.ndarray) -> tuple[Describer, str]:
         import torch
 
-        from spatialfoley.dataset.captioning.held import alone, held
+        from spatialfoley.dataset.captioning.held import NoDeviceError, alone, held
 
         key = ("describe", self.model, self.device, self.least_px, self.most_px)
         try:
             describer = held(key, self._load)
             return describer, alone(key, lambda: describer.describe(frames, mono, self.most_tokens))
-        except WeightsError as problem:
+        except (WeightsError, NoDeviceError) as problem:
             raise ItemProblem("missing", str(problem)) from problem
         except torch.OutOfMemoryError as problem:
             raise TransientProblem(
@@ -95,13 +98,14 @@ class Describe:
 
 def _heard(record: Record, space: Workspace) -> np.ndarray:
     """The clip's sound (N,) at 16 kHz."""
-    from spatialfoley.dataset.captioning.omni_inputs import LONGEST_S, SOUND_RATE_HZ
+    from spatialfoley.dataset.captioning.omni_inputs import LEAST_S, LONGEST_S, SOUND_RATE_HZ
 
     mono, _ = clip_mono(record, space, SOUND_RATE_HZ)
     length_s = len(mono) / SOUND_RATE_HZ
-    if length_s > LONGEST_S:
+    if not LEAST_S <= length_s <= LONGEST_S:
         raise ItemProblem(
-            "format", f"clip {record.id} lasts {length_s:.1f} s; up to {LONGEST_S:g} s can be described"
+            "format",
+            f"clip {record.id} lasts {length_s:.2f} s; {LEAST_S:g} to {LONGEST_S:g} s can be described",
         )
     return mono
 

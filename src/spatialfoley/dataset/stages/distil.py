@@ -8,6 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
+from spatialfoley.dataset.captioning.found import check_device
+from spatialfoley.dataset.captioning.prompts import CAPTION_VERSION
 from spatialfoley.dataset.factory.records import Record
 from spatialfoley.dataset.factory.stage import ItemProblem, Outcome, Passed, TransientProblem, Workspace
 from spatialfoley.weights import WeightsError
@@ -29,13 +31,14 @@ class Distil:
         most_tokens: Of an answer.
     """
 
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = CAPTION_VERSION
     model: str = "qwen3-30b-a3b-instruct-2507"
     device: str = "auto"
     attempts: int = 2
     most_tokens: int = 160
 
     def __post_init__(self) -> None:
+        check_device(self.device)
         for name in ("attempts", "most_tokens"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} is {getattr(self, name)}; it must be at least 1")
@@ -60,7 +63,7 @@ class Distil:
     def _asked(self, description: str) -> tuple[Distiller, BiaudioCaption | Unusable]:
         import torch
 
-        from spatialfoley.dataset.captioning.held import alone, held
+        from spatialfoley.dataset.captioning.held import NoDeviceError, alone, held
 
         key = ("distil", self.model, self.device)
         try:
@@ -68,7 +71,7 @@ class Distil:
             return distiller, alone(
                 key, lambda: distiller.distil(description, self.attempts, self.most_tokens)
             )
-        except WeightsError as problem:
+        except (WeightsError, NoDeviceError) as problem:
             raise ItemProblem("missing", str(problem)) from problem
         except torch.OutOfMemoryError as problem:
             raise TransientProblem(
