@@ -27,7 +27,7 @@ import statistics
 import sys
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -274,8 +274,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     given = parser.parse_args(arguments)
     if given.rivals is not None:
         sys.path.append(str(given.rivals.resolve()))
+    size = QUICK if given.quick else Size()
+    if given.recordings is not None:
+        size = replace(size, recordings=given.recordings)
     with TemporaryDirectory(dir=given.work) as folder:
-        found = measure(QUICK if given.quick else Size(), Path(folder), given.only)
+        found = measure(size, Path(folder), given.only)
     print(report(found))
     if given.json is not None:
         given.json.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")

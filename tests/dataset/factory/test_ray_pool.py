@@ -5,6 +5,7 @@ The last test ends the cluster of this file.
 
 import os
 import signal
+import socket
 import sqlite3
 import sys
 import time
@@ -17,7 +18,7 @@ import pytest
 
 from spatialfoley.dataset.factory.config import RaySettings, read_build
 from spatialfoley.dataset.factory.pool import ENVIRONMENT, Finished, Task
-from spatialfoley.dataset.factory.ray_pool import RayPool, _Servant
+from spatialfoley.dataset.factory.ray_pool import RayPool, _Servant, check_address
 from spatialfoley.dataset.factory.runner import STATE_FILE, build
 from spatialfoley.dataset.factory.work import run_stage
 from spatialfoley.settings import RecipeError, from_mapping
@@ -94,6 +95,18 @@ def test_workers_that_hang_or_die_are_replaced(pool: Troubled) -> None:
 
 
 @needs_ray
+def test_a_machine_lost_with_all_its_workers_costs_one_task_at_most(pool: Troubled) -> None:
+    give(pool, 6, os.getpid)
+    give(pool, 7, os.getpid)
+    for end in ends(pool, 2).values():
+        os.kill(end.value, signal.SIGKILL)
+    give(pool, 8, len, "four")
+    assert ends(pool, 1)[8].problem == "lost"
+    give(pool, 9, len, "four")
+    assert ends(pool, 1)[9].value == 4
+
+
+@needs_ray
 def test_a_machine_that_sees_other_files_is_refused(pool: Troubled, tmp_path: Path) -> None:
     elsewhere = RayPool(1, tmp_path / "not there", RaySettings(cpus_per_worker=0.1))
     try:
@@ -126,6 +139,18 @@ def test_a_cluster_is_asked_for_where_ray_is_missing(tmp_path: Path, monkeypatch
         ValueError, match=r"needs the package ray; install it with pip install 'spatialfoley\[ray"
     ):
         build(from_mapping(type(config(tmp_path)), {**settings(tmp_path / "set"), "executor": "ray"}, "test"))
+
+
+def test_an_address_where_nobody_listens_is_told_at_once() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        address = f"127.0.0.1:{server.getsockname()[1]}"
+        check_address(address)
+    with pytest.raises(
+        ValueError, match=f"no Ray cluster answers at '{address}' .*; start one with 'ray start'"
+    ):
+        check_address(address)
+    with pytest.raises(ValueError, match=r"ray\.address is 'head'; give 'local', 'auto' or host:port"):
+        check_address("head")
 
 
 def test_the_command_may_choose_the_executor(tmp_path: Path) -> None:

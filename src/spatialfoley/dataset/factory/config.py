@@ -19,6 +19,8 @@ SPLITS = ("train", "valid", "test")
 EXECUTORS = ("processes", "ray")
 LOCAL = "local"
 """Address of a Ray cluster that is started on this machine and ends with the build."""
+AUTO = "auto"
+"""Address of the Ray cluster that this machine belongs to."""
 
 
 @dataclass(frozen=True)

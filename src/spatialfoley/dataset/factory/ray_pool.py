@@ -21,10 +21,11 @@ from pathlib import Path
 from typing import Any
 
 import spatialfoley
-from spatialfoley.dataset.factory.config import LOCAL, RaySettings
+from spatialfoley.dataset.factory.config import AUTO, LOCAL, RaySettings
 from spatialfoley.dataset.factory.pool import ENVIRONMENT, Finished, Task
 
 _OBJECT_STORE_BYTES = 100_000_000  # records are small: files go through the file system
+_LONGEST_CALL_S = 10.0
 _START_PAUSE_S = 1.0
 _LONGEST_START_S = 900.0
 _MOST_BAD_STARTS = 5
@@ -138,6 +139,7 @@ class RayPool:
             self._ray.shutdown()
 
     def _connect(self, workers: int) -> None:
+        check_address(self._settings.address)
         quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": "ERROR"}
         if self._settings.address == LOCAL:
             os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
@@ -148,11 +150,8 @@ class RayPool:
             }
         try:
             self._ray.init(address=self._settings.address, **quiet)
-        except (ConnectionError, RuntimeError, ValueError, TimeoutError) as problem:
-            raise ValueError(
-                f"no Ray cluster answers at {self._settings.address!r} ({_first_line(problem)}); start one with "
-                "'ray start', or set ray.address"
-            ) from None
+        except (OSError, RuntimeError, ValueError, SystemExit) as problem:  # Ray exits where it cannot join
+            raise ValueError(_no_cluster(self._settings.address, problem)) from None
 
     def _start(self) -> _Worker:
         actor = self._actor.remote(spatialfoley.__version__, str(Path.cwd()), list(sys.path))
@@ -184,6 +183,7 @@ class RayPool:
                 self._replace(number)
                 return None
             self._replace(number)
+            self._ask_idle_ones()
             where = f"its worker on {worker.place.host} (process {worker.place.process}) was lost"
             return Finished(task.number, None, "lost", where, seconds)
         if task is None:
@@ -220,6 +220,12 @@ class RayPool:
         self._bad_starts += 1
         if self._bad_starts > _MOST_BAD_STARTS * len(self._workers):
             raise ValueError(f"workers die before they have begun; the last one said: {_last_line(problem)}")
+
+    def _ask_idle_ones(self) -> None:
+        """Have all that wait for a task say that they are still there: a machine is lost with all its workers."""
+        for worker in self._workers:
+            if worker.place is not None and worker.task is None:
+                worker.place, worker.answer = None, worker.actor.begin.remote(str(self._witness))
 
     def _replace(self, number: int) -> None:
         self._end(self._workers[number])
@@ -263,6 +269,35 @@ class _Servant:
 def _owes(worker: _Worker) -> bool:
     """Whether a worker has to say something: that it has begun, or how its task ended."""
     return worker.place is None or worker.task is not None
+
+
+def check_address(address: str) -> None:
+    """See whether something listens at the address of a cluster; Ray itself tries for minutes and exits.
+
+    Args:
+        address: "local" and "auto" are not looked at.
+
+    Raises:
+        ValueError: It is no host and port, or nothing listens there.
+    """
+    if address in (LOCAL, AUTO):
+        return
+    host, _, port = address.removeprefix("ray://").rpartition(":")
+    if not host or not port.isdecimal():
+        raise ValueError(
+            f"ray.address is {address!r}; give 'local', 'auto' or host:port of the cluster's head"
+        )
+    try:
+        socket.create_connection((host, int(port)), timeout=_LONGEST_CALL_S).close()
+    except (OSError, OverflowError) as problem:
+        raise ValueError(_no_cluster(address, problem)) from None
+
+
+def _no_cluster(address: str, problem: BaseException) -> str:
+    return (
+        f"no Ray cluster answers at {address!r} ({_first_line(problem)}); start one with 'ray start', or set "
+        "ray.address"
+    )
 
 
 def _ray() -> Any:
