@@ -193,4 +193,5 @@ def test_a_build_describes_first_and_distils_later_without_describing_again(
     assert "2 of 2 clips have a caption" in page.read_text("utf-8")
     card = write_card(tmp_path / "set").read_text("utf-8")
     assert "2 of 2 clips have a caption" in card
+    assert "the weights: describer (not established), distiller (not established)." in card
     assert "[captions.html](captions.html)" in card

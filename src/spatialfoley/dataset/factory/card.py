@@ -121,6 +121,8 @@ def _holds(holdings: Holdings) -> str:
     captions = f"{captioned} of {holdings.whole.clips} clips have a caption" + (
         f"; without: {without}." if without else "."
     )
+    if holdings.writers:
+        captions += f" Written by, with the licence of the weights: {', '.join(sorted(holdings.writers))}."
     unknown = holdings.missing_durations
     lengths = f" The length of {unknown} clips is not stated and counts as none." if unknown else ""
     return "\n\n".join(

@@ -69,6 +69,7 @@ class Holdings:
         files: Files by role.
         facts: Clips that have a fact, by its name.
         missing_captions: Clips without a caption, by why.
+        writers: Clips by who described them or wrote their caption, with its licence.
         missing_durations: Clips whose length is not known.
     """
 
@@ -79,6 +80,7 @@ class Holdings:
     files: dict[str, FileKind] = field(default_factory=dict)
     facts: Counter[str] = field(default_factory=Counter)
     missing_captions: Counter[str] = field(default_factory=Counter)
+    writers: Counter[str] = field(default_factory=Counter)
     missing_durations: int = 0
 
     @property
@@ -103,6 +105,8 @@ class Holdings:
         self.facts.update(facts.keys())
         if "caption_missing" in facts:
             self.missing_captions[str(facts["caption_missing"])] += 1
+        for writer in (facts[name] for name in ("description_by", "caption_by") if name in facts):
+            self.writers[f"{writer['model']} ({writer['licence']})"] += 1
         self.missing_durations += "duration_s" not in facts
 
 
