@@ -263,6 +263,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--quick", action="store_true", help="tiny sizes: whether it runs, not how fast")
+    parser.add_argument("--recordings", type=int, help="how many are made for stages and builds")
     parser.add_argument("--only", nargs="+", choices=known, default=known, help="what to measure")
     parser.add_argument(
         "--rivals", type=Path, help="folder that pyequilib and py360convert were installed into"

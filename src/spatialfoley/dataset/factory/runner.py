@@ -131,6 +131,7 @@ class _Build:
             self._close_finished()
             self._tell()
             self._check_stuck(pending)
+        self._clear_partial_files()
 
     def _pending_groups(self) -> deque[Group]:
         """Groups with something to do, in order."""
@@ -369,9 +370,13 @@ class _Build:
 
     def _clear_partial_files(self) -> None:
         """What killed workers left half made."""
+        for folder in (self.root / "work", self.root / "shards"):
+            for path in list(folder.rglob(".*.partial*")) if folder.is_dir() else ():
+                if path.is_dir():
+                    shutil.rmtree(path)
+                else:
+                    path.unlink(missing_ok=True)
         work = self.root / "work"
-        for path in work.rglob(".*.partial*") if work.is_dir() else ():
-            path.unlink(missing_ok=True)
         if work.is_dir() and not any(work.iterdir()):
             shutil.rmtree(work)
 

@@ -90,7 +90,9 @@ class WorldSource:
         }
         scene = make_scene(**drawn)
         files = {}
-        with TemporaryDirectory(dir=space.root) as folder:
+        work = space.root / "work"
+        work.mkdir(parents=True, exist_ok=True)
+        with TemporaryDirectory(prefix=".", suffix=".partial", dir=work) as folder:
             made = write_clip(scene, Path(folder), record.id, self._format())
             for role, path in (("panorama", made.video), ("sound", made.foa), ("truth", made.truth)):
                 with space.new_file(record.id, role, path.suffix) as new:
