@@ -12,9 +12,11 @@ from spatialfoley.dataset.factory.index import INDEX_FILE
 from spatialfoley.dataset.factory.reader import read_members
 from spatialfoley.dataset.factory.runner import build
 from spatialfoley.dataset.factory.shards import FOLDER, write_members
+from spatialfoley.dataset.factory.takedown import take_down
+from spatialfoley.dataset.factory.taken_down import TakenDown, add_taken_down
 from spatialfoley.dataset.factory.verify import check
 
-from .test_runner import config
+from .test_runner import config, lines
 
 
 @pytest.fixture(scope="module")
@@ -216,6 +218,15 @@ def test_a_shard_cut_off_is_found(copy: Path) -> None:
     shard = shards(copy)[0]
     shard.write_bytes(shard.read_bytes()[:3000])
     assert any(finding.where.startswith(shard.name) for finding in check(copy).findings)
+
+
+def test_what_was_taken_down_must_not_be_there(copy: Path) -> None:
+    first = lines(copy / "manifest.jsonl")[0]
+    add_taken_down(copy, [TakenDown("2026-01-31", str(first["recording"]), "recording", "")])
+    said = [str(finding) for finding in check(copy).findings]
+    assert f"extra: manifest.jsonl/{first['id']}: it was taken down" in said
+    take_down(copy, [str(first["recording"])])
+    assert check(copy).findings == []
 
 
 def test_no_folder_of_a_build_is_said(tmp_path: Path) -> None:
