@@ -12,7 +12,6 @@ from spatialfoley.dataset.captioning.pictures import write_caption_pages
 from spatialfoley.dataset.captions import parse_biaudio_caption, text_for_use
 from spatialfoley.dataset.factory.card import write_card
 from spatialfoley.dataset.factory.config import BuildConfig, ShardSettings
-from spatialfoley.dataset.factory.pool import Finished, Task
 from spatialfoley.dataset.factory.records import Record
 from spatialfoley.dataset.factory.runner import build
 from spatialfoley.dataset.factory.stage import ItemProblem, Outcome, Passed, Workspace, load_stage
@@ -23,29 +22,9 @@ from spatialfoley.media.mux import write_frames
 from spatialfoley.spatial.signal import SpatialAudio
 from spatialfoley.world import make_scene, render_foa, render_view
 from tests.dataset.captioning.conftest import tiny_folders
+from tests.dataset.in_this_process import InThisProcess
 
 __all__ = ["tiny_folders"]
-
-
-class InThisProcess:
-    """Does every task when it is waited for: starting processes would take longer than the build."""
-
-    def __init__(self) -> None:
-        self.tasks: list[Task] = []
-
-    def free(self) -> int:
-        return 1 - len(self.tasks)
-
-    def submit(self, task: Task) -> None:
-        self.tasks.append(task)
-
-    def wait(self, longest_s: float) -> list[Finished]:
-        done = [Finished(task.number, task.function(*task.arguments), None, "", 0.0) for task in self.tasks]
-        self.tasks.clear()
-        return done
-
-    def close(self) -> None:
-        self.tasks.clear()
 
 
 SMALL = {"device": "cpu", "least_px": 28 * 28, "most_px": 56 * 56}

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from spatialfoley.dataset.factory.measures import labels_of
 from spatialfoley.dataset.factory.records import Record
 from spatialfoley.dataset.factory.stage import ItemProblem, Outcome, Passed, Workspace, load_stage
 from spatialfoley.dataset.stages.tag import Tag
@@ -143,6 +144,9 @@ def test_a_second_list_of_labels_is_added_and_pictures_are_shown_as_asked(space:
     assert facts["labels"]["audioset"] == ["Bell"]  # type: ignore[index]
     assert facts["labels"]["colours"][0] in ("red", "green", "blue")  # type: ignore[index]
     assert set(facts["labels_by"]) == {"audioset", "colours"}  # type: ignore[call-overload]
+    # The statistics of a set find both lists.
+    assert labels_of(facts)["audioset"] == {"Bell"}
+    assert set(labels_of(facts)) == {"audioset", "colours"}
     assert sys.modules["tiny_taggers"].Colours.seen[-1] == ((6, 32, 32, 3), "uint8", 2.0)
 
 

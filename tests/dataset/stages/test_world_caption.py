@@ -1,19 +1,24 @@
 """The world's captions: what they say is checked by its own truth, as its files tell it."""
 
+import json
 import re
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from spatialfoley.dataset.built_arrays import BuiltArrays
 from spatialfoley.dataset.captioning.world_truth import PHRASES, Heard, caption_of, heard_in_clip
 from spatialfoley.dataset.captions import BiaudioCaption, parse_biaudio_caption
+from spatialfoley.dataset.factory.config import BuildConfig, SplitSettings
 from spatialfoley.dataset.factory.records import Record
+from spatialfoley.dataset.factory.runner import build
 from spatialfoley.dataset.factory.stage import ItemProblem, Passed, Workspace, load_stage
 from spatialfoley.dataset.sources.world import WorldSource
 from spatialfoley.dataset.stages.world_caption import WorldCaption
 from spatialfoley.generators.visaudio.twin import named_words
 from spatialfoley.world import CLASSES, make_scene, truth_at
+from tests.dataset.in_this_process import InThisProcess
 
 SPACE = Workspace(Path("unused"), "00-world_caption")
 
@@ -111,6 +116,43 @@ def test_a_clip_in_which_nothing_sounds_is_kept_with_the_reason() -> None:
     outcome = WorldCaption(least_db=-1e-9).run(clip, SPACE)
     missing = {"caption_missing": "no_sound", "caption_missing_because": "nothing sounds in the clip"}
     assert outcome == Passed((clip.with_(facts=missing),))
+
+
+def test_captions_name_the_classes_that_the_tiny_flow_models_are_trained_with(tmp_path: Path) -> None:
+    """Both come from one build: words of the caption, and what the arrays of training say sounds."""
+    cut = {"stage": "ytambigen_clips", "clip_s": 2.0, "hop_s": 2.0, "size_px": 32, "frame_rate_hz": 10}
+    build(
+        BuildConfig(
+            output=str(tmp_path),
+            source={
+                "kind": "world",
+                "recordings": 3,
+                "duration_s": 6,
+                "height_px": 32,
+                "rate_hz": 16000,
+                "scene": "several",
+            },
+            stages=(
+                {"stage": "take_foa"},
+                {**cut, "rate_hz": 16000, "frames": "npy"},
+                {"stage": "world_caption"},
+                {"stage": "tiny_arrays", "duration_s": 2.0, "frame_rate_hz": 10, "size_px": 32},
+            ),
+            splits=SplitSettings(valid=0.0, test=0.0),
+            workers=1,
+        ),
+        executor=InThisProcess(),
+    )
+    clips = [json.loads(line) for line in (tmp_path / "manifest.jsonl").read_text().splitlines()]
+    arrays = BuiltArrays(tmp_path)
+    assert len(arrays) == len(clips) >= 6
+    several = 0
+    for number, clip in enumerate(clips):
+        named, _ = named_words(clip["facts"]["caption"], CLASSES)
+        sounding = arrays.take("level", number).astype(float).sum(axis=1) > 0
+        np.testing.assert_array_equal(named.numpy() > 0, sounding)
+        several += int(sounding.sum()) > 1
+    assert several >= 2
 
 
 def test_records_of_other_sources_and_impossible_settings_are_refused() -> None:
