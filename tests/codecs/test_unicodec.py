@@ -115,6 +115,35 @@ def test_only_the_projection_of_the_codebook_learns() -> None:
     assert codebook.embedding_proj.weight.grad is not None
 
 
+def test_fine_tuning_lowers_the_loss_and_leaves_the_entries() -> None:
+    torch.manual_seed(10)
+    network = UniCodecNetwork(SMALL)
+    before = network.codebook.embedding.weight.clone()
+    sound = 0.3 * torch.sin(torch.arange(2 * 3000).view(2, 3000) * 0.13)
+    allowed = [domain_tokens("audio", 64)] * 2
+    learning = [parameter for parameter in network.parameters() if parameter.requires_grad]
+    optimizer = torch.optim.Adam(learning, lr=1e-3)
+    losses = []
+    for _ in range(12):
+        back, commitment = network.reconstruct(sound, allowed)
+        assert back.shape == sound.shape
+        loss = (back - sound).square().mean() + commitment
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        losses.append(loss.item())
+    assert losses[-1] < 0.8 * losses[0]
+    assert torch.equal(network.codebook.embedding.weight, before)
+    assert network.codebook.embedding_proj.weight.grad is not None
+    # Every layer that coding uses learns, but experts that no token chose.
+    idle = [
+        name
+        for name, parameter in network.named_parameters()
+        if parameter.requires_grad and parameter.grad is None
+    ]
+    assert all(".experts." in name for name in idle), idle
+
+
 def test_frames_of_a_sound_overlap_to_the_sound() -> None:
     inverse = UniCodecHead(SMALL).istft
     sound = torch.randn(2, 320 * 9, generator=torch.Generator().manual_seed(4))

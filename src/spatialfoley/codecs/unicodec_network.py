@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from spatialfoley.codecs.unicodec_config import UniCodecConfig
 from spatialfoley.codecs.unicodec_decoder import UniCodecBackbone, UniCodecHead
@@ -19,6 +20,7 @@ from spatialfoley.codecs.weight_norm import fold_weight_norm
 from spatialfoley.weights import WeightsError, compare_keys
 
 _PARTS = ("feature_extractor.", "backbone.", "head.")
+_ENTRIES_SHARE = 0.25
 _UNUSED_PREFIXES = ("feature_extractor.encodec.decoder.", "feature_extractor.encodec.encoder.mask_emb")
 _UNUSED_SUFFIXES = (".linear1.weight", ".linear2.weight", ".layer_scale_2.scale")
 
@@ -94,6 +96,20 @@ class UniCodecNetwork(nn.Module):
         """Sound (B, S · hop) of tokens (B, S)."""
         chosen = torch.tensor([bandwidth], device=tokens.device)
         return self.head(self.backbone(self.codebook.entries()[tokens], chosen))
+
+    def reconstruct(self, samples: Tensor, allowed: Sequence[range]) -> tuple[Tensor, Tensor]:
+        """Training pass: what comes back of sound (B, N), as long as that, and the commitment loss.
+
+        The gradient passes the choice of tokens unchanged. The loss draws vectors to their entries and, by a
+        quarter as much, the projection of the entries to the vectors, as published.
+        """
+        vectors, entries = self.encoder(samples), self.codebook.entries()
+        chosen = entries[nearest_entries(vectors.detach(), entries.detach(), allowed)]
+        commitment = functional.mse_loss(vectors, chosen.detach())
+        commitment = commitment + _ENTRIES_SHARE * functional.mse_loss(chosen, vectors.detach())
+        passed = vectors + (chosen - vectors).detach()
+        bandwidth = torch.zeros(1, dtype=torch.long, device=samples.device)
+        return self.head(self.backbone(passed, bandwidth))[:, : samples.shape[1]], commitment
 
 
 class ProjectedCodebook(nn.Module):
