@@ -54,6 +54,8 @@ class Assumptions:
     """Seconds fetched for each that is used: videos come whole, a minute on the average for every ten seconds."""
     download_mbit_per_s: float = 40.0
     """Of each machine, pauses between requests and refusals included."""
+    passes_over_files: float = 5.0
+    """Of all that is fetched: written, read for its hash, by two screens, and by the stage that cuts."""
     work_kept_s: float = 1800.0
     """From the beginning of a recording to the end of its shard."""
     usd_per_core_hour: float = 0.04
@@ -114,6 +116,12 @@ def time_plan(found: dict[str, Any], given: Assumptions) -> tuple[Plan, float]:
         f"{tasks:,.0f} stages of recordings × {1e3 * engine['cpu_s_per_task']:.2f} CPU ms, measured with "
         f"{engine['executor']}",
     )
+    one_s = per_recording_s / len(found["stages"]) / given.share_of_cores
+    plan.add(
+        "cores that the coordinator keeps at work",
+        f"{one_s / engine['cpu_s_per_task']:,.0f}",
+        f"a stage of a recording takes {one_s:.2f} s",
+    )
     fetched = fetched_bytes(given)
     download_h = 8 * fetched / (given.machines * given.download_mbit_per_s * 1e6) / 3600
     plan.add(
@@ -144,6 +152,12 @@ def disk_plan(found: dict[str, Any], given: Assumptions, hours: float) -> tuple[
         "network",
         readable(fetched),
         f"{given.recordings:,.0f} × {given.recording_s:g} s × {given.fetched_per_used:g} × {bits:g} Mbit/s",
+    )
+    moved = fetched * given.passes_over_files
+    plan.add(
+        "shared file system",
+        f"{readable(moved / 3600 / hours)}/s",
+        f"{readable(moved)} in {hours:.1f} h, {given.passes_over_files:g} passes over what is fetched",
     )
     built = found["builds"][0]
     per_clip = built["bytes_out"] / built["clips"]
