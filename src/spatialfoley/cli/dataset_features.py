@@ -49,6 +49,9 @@ def features(
     mirror: Annotated[
         bool, typer.Option("--mirror", help="tiny, clip, codes: also the mirror image.")
     ] = False,
+    mono: Annotated[
+        bool, typer.Option("--mono", help="Codes, latents: one channel, for pre-training.")
+    ] = False,
     field_frame: Annotated[
         str | None, typer.Option(help="Codes: world or camera axes. Default: those of the codec's generator.")
     ] = None,
@@ -86,7 +89,13 @@ def features(
     if check:
         return _check(_folder(source), deep, given)
     settings = FeatureSettings(
-        half=fp16, pool=pool, yaws_deg=_numbers(yaws), mirror=mirror, field_frame=field_frame, compute=compute
+        half=fp16,
+        pool=pool,
+        yaws_deg=_numbers(yaws),
+        mirror=mirror,
+        field_frame=field_frame,
+        mono=mono,
+        compute=compute,
     )
     names = [name.strip() for name in encoders.split(",") if name.strip()]
     if estimate:

@@ -3,6 +3,7 @@
 import json
 import multiprocessing
 import os
+import pickle
 import random
 import signal
 import time
@@ -256,6 +257,15 @@ def test_threads_make_the_same_packs(tmp_path: Path) -> None:
     assert content(root, identity) == alone
     with pytest.raises(ValueError, match="workers is 0; it must be at least 1"):
         add_features(root, identity, Levels(), workers=0)
+
+
+def test_loaders_with_processes_of_their_own_take_the_reader(tmp_path: Path, identity: Identity) -> None:
+    root = small_set(tmp_path / "set")
+    add_features(root, identity, Levels())
+    stored = StoredFeatures(root, "tiny-codes")
+    clip = BuiltSet(root)[2]
+    again = pickle.loads(pickle.dumps(stored))
+    assert arrays_sha256(again.of(clip)) == arrays_sha256(stored.of(clip))
 
 
 def test_packs_hold_what_fits() -> None:

@@ -8,15 +8,17 @@ import numpy as np
 import pytest
 import torch
 
+from spatialfoley.codecs.sizes_of_weights import load_published_encoder
 from spatialfoley.dataset.factory.reader import BuiltSet
 from spatialfoley.dataset.manifest import read_clip_manifest
 from spatialfoley.dataset.store.batches import flow_item
+from spatialfoley.dataset.store.clip_files import opened
 from spatialfoley.dataset.store.encoders import Encoder, identify
 from spatialfoley.dataset.store.fill import add_features
 from spatialfoley.dataset.store.layouts import total_bytes
 from spatialfoley.dataset.store.reader import ComputedFeatures, FeatureSource, StoredFeatures, stored_features
 from spatialfoley.dataset.store.settings import FeatureSettings
-from spatialfoley.dataset.visaudio_encoding import FlowClipEncoder
+from spatialfoley.dataset.visaudio_encoding import FlowClipEncoder, leveled
 from spatialfoley.dataset.visaudio_features import FlowClips, FlowItem, Preparation, join_flow_items
 from spatialfoley.dataset.visaudio_prepare import prepare_flow_clips
 from spatialfoley.generators.visaudio.config import VisaudioConfig
@@ -135,6 +137,17 @@ def test_networks_may_compute_in_16_bits(model: Path, built: Path) -> None:
         exact, rough = found[name, "float32"], found[name, "bfloat16"]
         assert not torch.equal(exact, rough)
         assert float((exact - rough).norm() / exact.norm()) < 0.03
+
+
+def test_latents_of_one_channel(model: Path, built: Path) -> None:
+    path, clip = weights(model)["mel-vae-16k"], BuiltSet(built)[0]
+    one = ComputedFeatures("mel-vae-16k", FeatureSettings(mono=True), path=path)
+    mono = one.of(clip)["mean"]
+    with opened(clip, ["foa"]) as files:
+        sound = torch.from_numpy(leveled(files.sound("foa", 16000)[:1], "joint"))
+    expected = load_published_encoder(16000, path).encode(sound[None]).mean[0]
+    assert mono.shape == (1, 25, 20)
+    assert torch.equal(mono, expected)
 
 
 def test_two_arrays_of_one_name_are_refused(model: Path, built: Path) -> None:

@@ -45,7 +45,7 @@ def model(folder: Path, field_frame: str) -> Path:
     return write_tiny_model(folder / field_frame, field_frame=field_frame, **sizes)
 
 
-def prepared(built: Path, folder: Path, name: Path) -> ClipTensors:
+def prepared(built: Path, folder: Path, name: Path, mono: bool = False) -> ClipTensors:
     """The same clips through `dataset prepare`: their files as they lie in the shards."""
     lines = []
     dataset = BuiltSet(built)
@@ -57,7 +57,7 @@ def prepared(built: Path, folder: Path, name: Path) -> ClipTensors:
     manifest = folder / "clips.jsonl"
     manifest.write_text("".join(json.dumps(line) + "\n" for line in lines))
     parts = load_encoders(name, "cpu")
-    encoder = ClipEncoder(parts.features, parts.codec, parts.config, parts.description)
+    encoder = ClipEncoder(parts.features, parts.codec, parts.config, parts.description, mono)
     done = prepare_clips(read_clip_manifest(manifest), encoder, folder / "out")
     assert done.rejected == 0
     return ClipTensors(done.folders["train"])
@@ -152,6 +152,29 @@ def test_a_field_that_was_turned_with_its_camera_is_not_turned_again(built: Path
         )
     assert torch.equal(as_it_is["codes"], ahead["codes"])
     assert not torch.equal(as_it_is["codes"], turned["codes"])
+
+
+def test_mono_for_pre_training_is_as_prepared(tmp_path: Path) -> None:
+    folder, built = write_published_model(tmp_path / "visage"), tmp_path / "set"
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(
+        json.dumps({**config, "max_source_length": 3, "max_target_length": 81})
+    )
+    built.mkdir()
+    write_set(built, {0: [write_clip(built, "a", 0.0, duration_s=0.75)]})
+    settings = FeatureSettings(mono=True)
+    live = [ComputedFeatures(name, settings, path=folder / name) for name in ("clip", "dac")]
+    ours = visage_arrays(FeatureSource(live).of(BuiltSet(built)[0]), load_encoders(folder, "cpu").config)
+    for array, values in prepared(built, tmp_path, folder, mono=True).arrays.items():
+        assert np.array_equal(getattr(ours, array), values[0]), array
+    assert ours.codes.shape == (1, 37, 3)
+    # Of a clip without a field it is the mean of the ears, and the key follows.
+    identity, record = live[1].identity, BuiltSet(built)[0].record
+    assert identity.roles(record) == ("foa",)
+    assert identity.roles(record.without_files("foa")) == ("binaural",)
+    assert identity.key(record) != identity.key(record.without_files("foa"))
+    with pytest.raises(ValueError, match="mono sound has no direction to turn or mirror"):
+        FeatureSettings(mono=True, mirror=True)
 
 
 def test_clip_dac_and_unicodec_are_stored_as_they_encode(tmp_path: Path) -> None:

@@ -27,6 +27,7 @@ Known facts (all plain JSON values):
     peak_contrast                          (most - least) / (most + least) energy over all directions, 0 to 1
     seed, scene                            of a recording of the world: which scene of training, its kind and length
     description                            what a model said is heard, before it was made a caption
+    features                               of features in the files: by encoder, hash of what made them
     caption                                what is heard
     caption_missing                        why there is none, as a code; caption_missing_because: in words
     description_by, caption_by             model, licence and weights_sha256 of who wrote them

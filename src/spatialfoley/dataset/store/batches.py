@@ -42,7 +42,7 @@ def visage_arrays(arrays: Mapping[str, Tensor], config: VisageConfig) -> ClipArr
         )
     rows = min(
         config.max_source_length,
-        int(config.max_target_length // 2 / config.dac_frame_rate * config.clip_frame_rate),
+        int(config.longest_frames / config.dac_frame_rate * config.clip_frame_rate),
     )
     frames = min(rows, arrays["embedding"].shape[1])
     sounding = token_frames(frames, config.clip_frame_rate, config.dac_frame_rate)

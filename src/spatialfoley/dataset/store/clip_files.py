@@ -10,6 +10,7 @@ from tempfile import TemporaryDirectory
 
 import numpy as np
 
+from spatialfoley.conventions import W
 from spatialfoley.dataset.factory.reader import Clip
 from spatialfoley.dataset.factory.records import Record
 from spatialfoley.dataset.preparing import LENGTH_SLACK_S
@@ -19,6 +20,15 @@ from spatialfoley.spatial.direction import Direction
 from spatialfoley.timeline import sample_count
 
 FRONT = Direction(0.0)
+
+
+MONO_ROLES = ("foa", "binaural", "stereo", "mono")
+"""Sounds that one channel is made of: the first that a clip has."""
+
+
+def mono_roles(record: Record) -> tuple[str, ...]:
+    """The sound that one channel is made of; none where there is no sound."""
+    return next(((role,) for role in MONO_ROLES if role in record.files), ())
 
 
 def clip_duration_s(record: Record) -> float:
@@ -82,7 +92,21 @@ class ClipFiles:
             ValueError: It ends before the clip does.
         """
         audio = read_audio(self.path(role))
-        samples = resample(audio.samples, audio.rate_hz, rate_hz)
+        return self._fitted(role, audio.samples, audio.rate_hz, rate_hz)
+
+    def one_channel(self, rate_hz: int) -> np.ndarray:
+        """The sound as one channel (1, N): W of a field, the mean of others.
+
+        Raises:
+            ValueError: There is none, or it ends before the clip does.
+        """
+        role = next((role for role in mono_roles(self.record) if role in self.paths), MONO_ROLES[0])
+        audio = read_audio(self.path(role))
+        one = audio.samples[[W]] if audio.layout == "foa" else audio.samples.mean(axis=0, keepdims=True)
+        return self._fitted(role, one, audio.rate_hz, rate_hz)
+
+    def _fitted(self, role: str, samples: np.ndarray, from_hz: int, rate_hz: int) -> np.ndarray:
+        samples = resample(samples, from_hz, rate_hz)
         length = sample_count(self.duration_s, rate_hz)
         if samples.shape[1] < length - LENGTH_SLACK_S * rate_hz:
             raise ValueError(

@@ -9,6 +9,8 @@
     pe-spatial                    view       patches (T, grid, grid, D)
     mel-vae-16k, mel-vae-44k      binaural   mean, std (2, L, D)
 
+Codes and latents of mono sound have one channel, of the first sound that a clip has: foa, binaural, stereo, mono.
+
 V are the variants: the turns of the field in their order, then all of them mirrored; of pictures, which do not
 turn, the picture and its mirror image.
 """
@@ -28,7 +30,7 @@ from torch import Tensor
 from spatialfoley import weights
 from spatialfoley.dataset.factory.records import Record
 from spatialfoley.dataset.store import flow_encoders, visage_encoders
-from spatialfoley.dataset.store.clip_files import ClipFiles
+from spatialfoley.dataset.store.clip_files import ClipFiles, mono_roles
 from spatialfoley.dataset.store.layouts import Layout
 from spatialfoley.dataset.store.settings import FeatureSettings
 
@@ -78,7 +80,7 @@ class EncoderKind:
 
 
 _FIELD_FACTS = ("field_frame", "azimuth_deg", "elevation_deg")
-_CODE_SETTINGS = ("yaws_deg", "mirror", "field_frame")
+_CODE_SETTINGS = ("yaws_deg", "mirror", "field_frame", "mono")
 _CLIP_H14_FILES = ("config.json", "open_clip_config.json")
 _VOCABULARY = ("tokenizer.json", "vocab.json", "merges.txt")
 
@@ -169,7 +171,7 @@ ENCODERS: Mapping[str, EncoderKind] = {
             f"mmaudio-vae-{label}",
             ("binaural",),
             (),
-            ("loudness",),
+            ("loudness", "mono"),
             partial(flow_encoders.load_mel_vae, rate_hz),
             partial(flow_encoders.published_mel_vae, rate_hz),
             beside=(),
@@ -215,9 +217,14 @@ class Identity:
         """Hash of `describe`."""
         return _hash(self.describe())[:16]
 
+    def roles(self, record: Record) -> tuple[str, ...]:
+        """Files of a clip that the encoder reads."""
+        mono = self.settings.mono and "mono" in self.kind.settings
+        return mono_roles(record) if mono else self.kind.roles
+
     def key(self, record: Record) -> str:
         """Hash of all of a clip that its features depend on: content of files, length, facts."""
-        files = {role: record.files[role].sha256 for role in self.kind.roles if role in record.files}
+        files = {role: record.files[role].sha256 for role in self.roles(record) if role in record.files}
         facts = {name: record.facts.get(name) for name in ("duration_s", *self.kind.facts)}
         return _hash({"files": files, "facts": facts})[:24]
 

@@ -212,7 +212,7 @@ def _fill(
 
 def _encoded(identity: Identity, encoder: Encoder, clip: Clip) -> dict[str, Tensor] | FailedClip:
     try:
-        with opened(clip, identity.kind.roles) as files:
+        with opened(clip, identity.roles(clip.record)) as files:
             return encoder(files)
     except (ValueError, OSError, RuntimeError, MemoryError) as problem:
         sentence = " ".join(str(problem).split()) or type(problem).__name__

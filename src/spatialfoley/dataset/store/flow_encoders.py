@@ -76,7 +76,7 @@ class CaptionEncoder:
 
 @dataclass(frozen=True)
 class LatentEncoder:
-    """Latents of the two ears, at the level of training."""
+    """Latents of the two ears, or of one channel, at the level of training."""
 
     codec: MelVaeEncoder
     layout: LatentLayout
@@ -84,11 +84,12 @@ class LatentEncoder:
 
     def __call__(self, clip: ClipFiles) -> dict[str, Tensor]:
         """`mean` and `std`."""
-        ears = clip.sound("binaural", self.codec.rate_hz)
-        if len(ears) != EARS:
-            raise ValueError(f"the binaural of clip {clip.record.id} has {len(ears)} channels; ears are 2")
-        whole = codec_frames(ears.shape[1], self.codec.hop_samples) * self.codec.hop_samples
-        padded = np.pad(ears, ((0, 0), (0, whole - ears.shape[1])))
+        rate_hz = self.codec.rate_hz
+        sound = clip.one_channel(rate_hz) if self.layout.channels == 1 else clip.sound("binaural", rate_hz)
+        if len(sound) != self.layout.channels:
+            raise ValueError(f"the binaural of clip {clip.record.id} has {len(sound)} channels; ears are 2")
+        whole = codec_frames(sound.shape[1], self.codec.hop_samples) * self.codec.hop_samples
+        padded = np.pad(sound, ((0, 0), (0, whole - sound.shape[1])))
         posterior = self.codec.encode(torch.from_numpy(leveled(padded, self.loudness))[None])
         return {"mean": posterior.mean[0].float().cpu(), "std": posterior.std[0].float().cpu()}
 
@@ -150,7 +151,7 @@ def load_mel_vae(rate_hz: int, path: Path, device: str, settings: FeatureSetting
     from spatialfoley.codecs.sizes_of_weights import load_published_encoder
 
     codec = load_published_encoder(rate_hz, path, device)
-    layout = LatentLayout(codec.rate_hz, codec.hop_samples, codec.latent_dim)
+    layout = LatentLayout(codec.rate_hz, codec.hop_samples, codec.latent_dim, _channels(settings))
     return LatentEncoder(codec, layout, settings.loudness)
 
 
@@ -192,7 +193,11 @@ def published_mel_vae(rate_hz: int, settings: FeatureSettings) -> LatentLayout:
     from spatialfoley.codecs.mel_vae_codec import MelVaeCodecConfig
 
     c = MelVaeCodecConfig.mmaudio_44k() if rate_hz == 44100 else MelVaeCodecConfig.mmaudio_16k()
-    return LatentLayout(rate_hz, c.hop_samples, c.vae.latent_dim)
+    return LatentLayout(rate_hz, c.hop_samples, c.vae.latent_dim, _channels(settings))
+
+
+def _channels(settings: FeatureSettings) -> int:
+    return 1 if settings.mono else EARS
 
 
 def _dtype(settings: FeatureSettings) -> torch.dtype:

@@ -129,12 +129,12 @@ class TextLayout:
 
 @dataclass(frozen=True)
 class LatentLayout:
-    """The posterior of an autoencoder for two ears."""
+    """The posterior of an autoencoder for two ears, or for one channel."""
 
     rate_hz: int
     hop_samples: int
     width: int
-    channels: int = 2
+    channels: int
 
     def arrays(self, duration_s: float) -> dict[str, ArrayShape]:
         """`mean` and `std` (C, L, D), in 32 bits: what is learnt is drawn from them."""

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from functools import lru_cache
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -22,7 +21,14 @@ from spatialfoley.dataset.factory.reader import Clip
 from spatialfoley.dataset.store.clip_files import opened
 from spatialfoley.dataset.store.encoders import ENCODERS, Identity, identify
 from spatialfoley.dataset.store.fill import read_description
-from spatialfoley.dataset.store.packs import DESCRIPTION_FILE, FOLDER, packs_of, read_clip, read_head
+from spatialfoley.dataset.store.packs import (
+    DESCRIPTION_FILE,
+    FOLDER,
+    PackHead,
+    packs_of,
+    read_clip,
+    read_head,
+)
 from spatialfoley.dataset.store.settings import FeatureSettings
 
 ROLE = "feature-"
@@ -115,7 +121,7 @@ class StoredFeatures:
             raise ValueError(_which(root, name, found))
         self.identity = found[0]
         self.folder = root / FOLDER / name / self.identity.basis
-        self._packs = lru_cache(maxsize=_SHARDS_IN_MEMORY)(self._packs_of_shard)
+        self._heads: dict[str, list[tuple[Path, PackHead]]] = {}
 
     def of(self, clip: Clip) -> dict[str, Tensor]:
         """The arrays of a clip, mapped from the disk.
@@ -125,7 +131,7 @@ class StoredFeatures:
         """
         key = self.identity.key(clip.record)
         for path, head in self._packs(clip.shard.name):
-            if clip.id in head.failed:
+            if clip.id in head.failed and head.failed[clip.id].key == key:
                 raise ValueError(
                     f"{self.identity.name} has no features of clip {clip.id}: {head.failed[clip.id].sentence}"
                 )
@@ -142,11 +148,15 @@ class StoredFeatures:
             f"{self.identity.name} has no features of clip {clip.id}; run 'spatialfoley dataset features' again"
         )
 
-    def _packs_of_shard(self, shard: str) -> list[tuple[Path, Any]]:
-        heads = ((path, read_head(path)) for path in packs_of(self.folder, shard))
-        return [
-            (path, head) for path, head in heads if head is not None and head.basis == self.identity.basis
-        ]
+    def _packs(self, shard: str) -> list[tuple[Path, PackHead]]:
+        """Packs of a shard; the heads of a few shards are remembered."""
+        if shard not in self._heads:
+            while len(self._heads) >= _SHARDS_IN_MEMORY:
+                del self._heads[next(iter(self._heads))]
+            heads = ((path, read_head(path)) for path in packs_of(self.folder, shard))
+            basis = self.identity.basis
+            self._heads[shard] = [(path, head) for path, head in heads if head and head.basis == basis]
+        return self._heads[shard]
 
 
 class PackedFeatures:
@@ -207,7 +217,7 @@ class ComputedFeatures:
         Raises:
             ValueError: It cannot be encoded.
         """
-        with opened(clip, self.identity.kind.roles) as files:
+        with opened(clip, self.identity.roles(clip.record)) as files:
             return self._encoder(files)
 
 

@@ -23,6 +23,7 @@ class FeatureSettings:
             augmentation is (0, -90); whole quarter turns are exact.
         mirror: Codes and pictures of ViSAGe's family: also the mirror image of all, left for right.
         field_frame: Codes: "world" or "camera" axes; None for what the generator of the codec wants.
+        mono: Codes and latents: one channel, for pre-training: W of a field, the mean of ears, stereo or mono.
         loudness: Latents: as `Preparation.loudness`.
         compute: MMAudio's encoders of pictures and texts: type that their networks compute in, "float32" as
             `dataset prepare` does, or "bfloat16" and "float16", several times as fast on a GPU.
@@ -33,6 +34,7 @@ class FeatureSettings:
     yaws_deg: tuple[float, ...] = (0.0,)
     mirror: bool = False
     field_frame: str | None = None
+    mono: bool = False
     loudness: str = "joint"
     compute: str = "float32"
 
@@ -49,6 +51,8 @@ class FeatureSettings:
             raise ValueError(
                 f"field_frame is {self.field_frame!r}; it must be one of {', '.join(FIELD_FRAMES)}, or none"
             )
+        if self.mono and (self.mirror or self.yaws_deg != (0.0,)):
+            raise ValueError("mono sound has no direction to turn or mirror; leave out yaws_deg and mirror")
         if self.loudness not in get_args(Loudness):
             raise ValueError(
                 f"loudness is {self.loudness!r}; it must be one of {', '.join(get_args(Loudness))}"

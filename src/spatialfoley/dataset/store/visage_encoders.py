@@ -67,6 +67,7 @@ class CodesEncoder:
         yaws_deg: Turns of the field.
         mirror: Whether all turns come mirrored too, behind the others.
         field_frame: Axes of the field.
+        mono: Whether one channel is encoded, without any turns.
         device: Where the codec computes.
     """
 
@@ -75,10 +76,14 @@ class CodesEncoder:
     yaws_deg: tuple[float, ...]
     mirror: bool
     field_frame: str
+    mono: bool
     device: str
 
     def __call__(self, clip: ClipFiles) -> dict[str, Tensor]:
         """`codes` and `direction`."""
+        if self.mono:
+            codes = self._codes(clip.one_channel(self.codec.rate_hz))
+            return {"codes": codes[None], "direction": torch.from_numpy(network_vector(FRONT))[None]}
         field = clip.sound("foa", self.codec.rate_hz)
         if len(field) != len(FOA_CHANNELS):
             raise ValueError(
@@ -200,9 +205,9 @@ def _codes(
     usual_frame: str,
     device: str,
 ) -> CodesEncoder:
-    layout = CodesLayout(codec.rate_hz, hop_samples, len(FOA_CHANNELS) * levels, code_variants(settings))
+    layout = _codes_layout(codec.rate_hz, hop_samples, levels, settings)
     frame = settings.field_frame or usual_frame
-    return CodesEncoder(codec, layout, settings.yaws_deg, settings.mirror, frame, device)
+    return CodesEncoder(codec, layout, settings.yaws_deg, settings.mirror, frame, settings.mono, device)
 
 
 def published_tiny(settings: FeatureSettings) -> PictureLayout:
@@ -247,7 +252,8 @@ def published_unicodec(settings: FeatureSettings) -> CodesLayout:
 
 
 def _codes_layout(rate_hz: int, hop_samples: int, levels: int, settings: FeatureSettings) -> CodesLayout:
-    return CodesLayout(rate_hz, hop_samples, len(FOA_CHANNELS) * levels, code_variants(settings))
+    channels = 1 if settings.mono else len(FOA_CHANNELS)
+    return CodesLayout(rate_hz, hop_samples, channels * levels, code_variants(settings))
 
 
 def mirror_of(variant: int, yaws_deg: Sequence[float]) -> int:
