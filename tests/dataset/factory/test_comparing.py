@@ -73,7 +73,7 @@ def test_killed_at_any_moment_the_same_recordings_are_kept(tmp_path: Path) -> No
         "import sys; from pathlib import Path; from spatialfoley.dataset.factory.config import read_build; "
         "from spatialfoley.dataset.factory.runner import build; build(read_build(Path(sys.argv[1])))"
     )
-    for _ in range(int(os.environ.get("SPATIALFOLEY_KILLS", "3"))):
+    for _ in range(int(os.environ.get("SPATIALFOLEY_KILLS", "2"))):
         process = subprocess.Popen(
             [sys.executable, "-c", program, str(file)], cwd=ROOT, start_new_session=True
         )

@@ -49,7 +49,7 @@ class FieldLimits:
         fuma_db, n3d_db: From this median of (Y² + Z² + X²) / W² on W is suspected to be FuMa's, N3D's. Microphones
             measure -3 to 0.5 dB; the limits lie between that and 3.0, and between 3.0 and 4.8.
         spread_db: The middle half of the ratios may be this wide: microphones measure up to 4 dB, four unrelated
-            signals 11 and more.
+            signals 7 and more.
         weak_db: Below this median the directional channels are too weak for a field.
         strong_db: Above it channel 0 is no omnidirectional one.
         order_db: The last channel this far below both other directional ones looks like a vertical one.
@@ -62,7 +62,7 @@ class FieldLimits:
     plane_db: float = 0.5
     fuma_db: float = 1.75
     n3d_db: float = 4.0
-    spread_db: float = 7.0
+    spread_db: float = 5.5
     weak_db: float = -10.0
     strong_db: float = 7.0
     order_db: float = -6.0

@@ -34,8 +34,9 @@ class Duplicates:
     Attributes:
         by: What has to be the same. With "both", what is missing on either side does not count: a recording without
             a picture is compared by its sound.
-        most_bits: Pictures are the same up to so many of 63 bits; ours: copies measure up to 4, others from 12 on.
-        least_share: Sounds are the same from this share of common peaks on; ours: copies measure 0.03 and more,
+        most_bits: Pictures are the same up to so many of 63 bits; ours: copies measure up to 6, other recordings
+            from 20 on. Stretches of one recording measure from 5 on: pictures alone do not tell them apart.
+        least_share: Sounds are the same from this share of common peaks on; ours: copies measure 0.06 and more,
             others 0.
         picture, sound: Roles that are compared.
     """
