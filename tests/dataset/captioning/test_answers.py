@@ -44,6 +44,8 @@ def test_the_papers_example() -> None:
         "Visible sound: a dog barking, Invisible sound: cars passing far away",
         "Visible sound： a dog barking， Invisible sound： cars passing far away",
         "Visible sound:   a  dog\tbarking ,   In-visible sound: cars passing far away",
+        "Visible sound sources: a dog barking\nInvisible sound sources: cars passing far away",
+        "“Visible sound”: “a dog barking”, “Invisible sound”: “cars passing far away”",
         "1. Visible sound: a dog barking\n2. Invisible sound: cars passing far away",
     ],
 )

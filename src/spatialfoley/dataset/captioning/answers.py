@@ -21,7 +21,9 @@ Reason = Literal["empty", "no_labels", "missing_part", "contradicting", "languag
 
 _THOUGHT = re.compile(r"<think>.*?(?:</think>|\Z)", re.DOTALL)
 _LABEL = re.compile(
-    r"(?<![a-z])(?P<label>in[\s_-]?visible|visible)[\s_-]+sounds?\b[\"'*_`\s]*:", re.IGNORECASE
+    r"(?<![a-z])(?P<label>in[\s_-]?visible|visible)[\s_-]+sounds?(?:[\s_-]+(?:sources?|events?|effects?))?"
+    r"[\"'”’*_`\s]*:",
+    re.IGNORECASE,
 )
 _ITEM = re.compile(r"\s*(?:[-*•]|\d+[.)])\s+")
 _LINE = re.compile(r"\n\s*")
