@@ -4,7 +4,8 @@ A clip is found by the places of its members, which lie beside each shard: nothi
 asked for is read. `BuiltSet` keeps a few shards' lists in memory, however many there are.
 
 The order of `BuiltSet.stream` is one order for all processes together. Process c of C takes the places p + c,
-p + c + C, ..., so that a run that stopped after p clips goes on with any number of processes.
+p + c + C, ..., so that a run that stopped after p clips goes on with any number of processes. `ClipStream` in
+clip_stream.py does so for the workers of torch's loaders.
 """
 
 from __future__ import annotations
@@ -136,10 +137,10 @@ class BuiltSet:
         consumers: int = 1,
         position: int = 0,
         window: int = 4,
+        block: int = 1,
+        stop: int | None = None,
     ) -> Iterator[Clip]:
         """The clips of one epoch that fall to one of several processes.
-
-        All get the same number: what is left over at the end of the epoch is not given out.
 
         Args:
             seed: Draws the order; None keeps that of the shards.
@@ -148,18 +149,22 @@ class BuiltSet:
             consumers: How many there are: ranks times workers of each.
             position: Clips that all processes together took before.
             window: Shards whose clips are mixed; shards themselves are drawn from all.
+            block: Neighbours in the order that a process takes at a time, such as a batch.
+            stop: Clips of the order that are given out; None: as many as let all processes have the same number.
         """
         if not 0 <= consumer < consumers:
             raise ValueError(f"consumer is {consumer} of {consumers}; it must be from 0 to {consumers - 1}")
         if not 0 <= position <= len(self):
             raise ValueError(f"position is {position}; the set has {len(self)} clips")
-        if window < 1:
-            raise ValueError(f"window is {window}; it must be at least 1")
-        last = position + (len(self) - position) // consumers * consumers
+        for name, value in (("window", window), ("block", block)):
+            if value < 1:
+                raise ValueError(f"{name} is {value}; it must be at least 1")
+        alike = consumers * block
+        last = position + (len(self) - position) // alike * alike if stop is None else stop
         for place, shard, row in self._order(seed, epoch, window, position):
             if place >= last:
                 return
-            if (place - position) % consumers == consumer:
+            if (place - position) // block % consumers == consumer:
                 yield self.clip(shard, row)
 
     def _order(
