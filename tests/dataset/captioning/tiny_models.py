@@ -15,6 +15,8 @@ from transformers import (
     Qwen3ForCausalLM,
 )
 
+from spatialfoley.dataset.captioning.prompts import DESCRIBE, DESCRIBE_SYSTEM, DISTIL, DISTIL_SYSTEM
+
 SPECIAL = (
     "<|endoftext|>",
     "<|im_start|>",
@@ -30,13 +32,14 @@ SPECIAL = (
 
 
 def tokenizer(phrases: tuple[str, ...] = ()) -> PreTrainedTokenizerFast:
-    """Bytes, the marks of Qwen, and whole phrases as single tokens."""
+    """Bytes, the marks of Qwen, and whole phrases as single tokens: also the prompts, for the sake of time."""
+    prompts = (DESCRIBE_SYSTEM, DESCRIBE, DISTIL_SYSTEM, DISTIL.partition("{description}")[0])
     alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
     core = Tokenizer(models.BPE(vocab={letter: number for number, letter in enumerate(alphabet)}, merges=[]))
     core.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     core.decoder = decoders.ByteLevel()
     core.add_special_tokens([AddedToken(mark, special=True) for mark in SPECIAL])
-    core.add_tokens([AddedToken(phrase, normalized=False) for phrase in phrases])
+    core.add_tokens([AddedToken(phrase, normalized=False) for phrase in (*phrases, *prompts)])
     return PreTrainedTokenizerFast(
         tokenizer_object=core,
         eos_token="<|im_end|>",
