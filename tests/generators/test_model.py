@@ -72,7 +72,7 @@ def test_settings_of_the_library_are_ignored_and_unknown_ones_refused() -> None:
     [
         ({"d_model": 30}, "d_model 30 cannot be split over encoder_attention_heads 4"),
         ({"num_channels": 2}, "num_channels is 2, but must be 4"),
-        ({"num_rvq": 1}, "num_rvq is 1, but the token layout needs at least 2"),
+        ({"num_rvq": 1}, "num_rvq is 1, but the pattern 'residual' needs at least 2"),
         ({"dac_pad_token_id": 63}, "dac_pad_token_id is 63, but must lie outside the codes"),
         ({"unfed_codebooks": (12,)}, "must lie in 0 to 11"),
         ({"unfed_codebooks": tuple(range(12))}, "unfed_codebooks leaves no codebook to feed"),

@@ -21,10 +21,8 @@ def labels_of(frames: int = FRAMES) -> torch.Tensor:
 
 def constant_logits(frames: int = FRAMES, batch: int = 2) -> RowLogits:
     size = TINY.dac_vocab_size
-    return RowLogits(
-        torch.zeros(batch, frames + 1, len(LAYOUT.even), size),
-        torch.zeros(batch, frames, len(LAYOUT.odd), size),
-    )
+    even, odd = LAYOUT.groups
+    return torch.zeros(batch, frames + 1, len(even), size), torch.zeros(batch, frames, len(odd), size)
 
 
 def test_no_knowledge_costs_the_logarithm_of_the_vocabulary_per_codebook() -> None:
@@ -36,8 +34,8 @@ def test_no_knowledge_costs_the_logarithm_of_the_vocabulary_per_codebook() -> No
 
 def test_certainty_of_the_truth_costs_nothing() -> None:
     logits, labels = constant_logits(), labels_of()
-    for part, first_row, codebooks in ((logits.even, 0, LAYOUT.even), (logits.odd, 1, LAYOUT.odd)):
-        targets = labels[:, first_row::2, list(codebooks)].clamp(min=0)
+    for phase, (part, codebooks) in enumerate(zip(logits, LAYOUT.groups, strict=True)):
+        targets = labels[:, phase::2, list(codebooks)].clamp(min=0)
         part.scatter_(-1, targets[..., None], 100.0)
     assert float(codebook_loss(logits, labels, LAYOUT).total) == pytest.approx(0.0, abs=1e-6)
 

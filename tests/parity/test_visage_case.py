@@ -103,8 +103,8 @@ def test_logits_by_row_parity(path: Path) -> None:
     case = read_case(path)
     logits, expected = teacher_logits(case, case.conditions), case.stored["out/logits"]
     layout = case.model.layout
-    assert_close(logits.even, expected[:, 0::2, list(layout.even)])
-    assert_close(logits.odd, expected[:, 1::2, list(layout.odd)])
+    assert_close(logits[0], expected[:, 0::2, list(layout.groups[0])])
+    assert_close(logits[1], expected[:, 1::2, list(layout.groups[1])])
 
 
 @torch.no_grad()

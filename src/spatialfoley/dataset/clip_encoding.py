@@ -87,7 +87,7 @@ class ClipEncoder:
     def video_frames(self) -> int:
         """Frames of a clip: as many as the generator has positions for, in picture and in sound."""
         c = self.config
-        by_rows = (c.max_target_length // 2) / c.dac_frame_rate
+        by_rows = c.longest_frames / c.dac_frame_rate
         return min(c.max_source_length, int(by_rows * c.clip_frame_rate))
 
     @property

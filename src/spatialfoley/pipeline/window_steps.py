@@ -60,7 +60,7 @@ class WindowSteps:
         """Seconds the generator makes at once."""
         config = self.model.config
         by_frames = config.max_source_length / config.clip_frame_rate
-        return min(by_frames, (config.max_target_length // 2) / config.dac_frame_rate)
+        return min(by_frames, config.longest_frames / config.dac_frame_rate)
 
     def plan(self, duration_s: float) -> WindowPlan:
         """The windows of a clip of some length: whole codec frames, as many as the generator makes at once."""

@@ -39,6 +39,8 @@ class VisageObjective:
     spatial_fine_share: float = 1.0
     """Share of rows on which the finer levels of Y, Z, X are learnt, drawn anew at each step. They are most of
     the heads' work and, written relative to W, the least of the learning."""
+    masked_loss: bool = False
+    """Whether tokens outside the model's token_ranges have the probability 0 in the loss, as in sampling."""
 
 
 class VisageTask:
@@ -60,7 +62,7 @@ class VisageTask:
         self.visage = VisageModel(self.config)
         if settings.initialize_from is not None:
             self._initialize(Path(settings.initialize_from))
-        self.model: nn.Module = TrainingPass(self.visage)
+        self.model: nn.Module = TrainingPass(self.visage, self.objective.masked_loss)
 
     def _check_shapes(self) -> None:
         codes, embedding = self.clips.arrays["codes"], self.clips.arrays["embedding"]
@@ -92,7 +94,10 @@ class VisageTask:
             direction=torch.from_numpy(taken.direction.astype(np.float32)),
         )
         codes = torch.from_numpy(taken.codes.astype(np.int64))
-        return conditions, torch.where(codes < 0, self.config.dac_pad_token_id, codes)
+        codes = torch.where(codes < 0, self.config.dac_pad_token_id, codes)
+        if self.config.layout.allowed is not None:
+            self.config.layout.allowed.refuse(codes, self.config.dac_pad_token_id)
+        return conditions, codes
 
     def loss(
         self, model: nn.Module, batch: tuple[VisageConditions, Tensor], generator: torch.Generator
@@ -118,9 +123,12 @@ class VisageTask:
         """Mean loss of each part: first level and finer levels, of W and of Y, Z, X."""
         n = self.config.num_rvq
         table = per_codebook.detach().cpu().unflatten(0, (-1, n))
-        figures = {"w_first": table[0, 0].item(), "w_fine": table[0, 1:].mean().item()}
+        figures = {"w_first": table[0, 0].item()}
         if len(table) > 1:
             figures["yzx_first"] = table[1:, 0].mean().item()
+        if n > 1:
+            figures["w_fine"] = table[0, 1:].mean().item()
+        if n > 1 and len(table) > 1:
             figures["yzx_fine"] = table[1:, 1:].mean().item()
         return figures
 
@@ -133,9 +141,10 @@ class VisageTask:
 class TrainingPass(nn.Module):
     """Conditions and codes in, losses out: what a distributed wrapper has to see as one forward."""
 
-    def __init__(self, visage: VisageModel) -> None:
+    def __init__(self, visage: VisageModel, masked_loss: bool = False) -> None:
         super().__init__()
         self.visage = visage
+        self.allowed = visage.layout.allowed if masked_loss else None
 
     def forward(
         self, conditions: VisageConditions, codes: Tensor, fine_frames: Tensor | None
@@ -146,7 +155,8 @@ class TrainingPass(nn.Module):
         hidden = visage.decode_teacher(rows[:, :-1], visage.encode(conditions))
         labels, smoothing = layout.labels(rows), visage.config.label_smoothing
         if fine_frames is None or layout.channels == 1:
-            loss = codebook_loss(visage.row_logits(hidden), labels, layout, smoothing)
+            window = None if self.allowed is None else self.allowed.window
+            loss = codebook_loss(visage.row_logits(hidden, window), labels, layout, smoothing, self.allowed)
         else:
-            loss = sparse_codebook_loss(visage, hidden, labels, fine_frames, smoothing)
+            loss = sparse_codebook_loss(visage, hidden, labels, fine_frames, smoothing, self.allowed)
         return loss.total, loss.per_codebook

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
+from functools import cached_property
 from typing import Any, Literal
+
+from spatialfoley.generators.visage.allowed_tokens import AllowedTokens
+from spatialfoley.generators.visage.token_layout import Pattern, TokenLayout, check_pattern
 
 FieldFrame = Literal["world", "camera"]
 
@@ -38,7 +42,7 @@ _UNUSED_PUBLISHED_KEYS = frozenset({
 class VisageConfig:
     """Sizes and rates of a ViSAGe network; the defaults are the published effective configuration.
 
-    The last four fields are ours, and their defaults reproduce the published network.
+    The fields from `num_channels` on are ours, and their defaults reproduce the published network.
     """
 
     d_model: int = 1024
@@ -84,6 +88,11 @@ class VisageConfig:
     """Whether each decoder position also gets the encoder state of the video frame on screen at its time."""
     field_frame: FieldFrame = "world"
     """Axes of the generated field; with "camera" the network always sees the direction front."""
+    pattern: Pattern = "residual"
+    """How decoder rows are filled, see `token_layout`; all but "residual" also take one codebook per channel."""
+    token_ranges: tuple[tuple[int, int], ...] = ()
+    """Tokens that may be drawn, as (first, end): one range for all codebooks, one per level, or one per codebook;
+    empty for all. UniCodec's tokens of sounds that are neither speech nor music are ((8192, 16384),)."""
 
     def __post_init__(self) -> None:
         """Check what no layer would check by itself.
@@ -108,8 +117,7 @@ class VisageConfig:
             raise ValueError(
                 "encoder_layerdrop and decoder_layerdrop must be 0: dropping layers is not built"
             )
-        if self.num_rvq < 2:
-            raise ValueError(f"num_rvq is {self.num_rvq}, but the token layout needs at least 2 levels")
+        check_pattern(self.pattern, "num_rvq", self.num_rvq)
         if not self.dac_vocab_size <= self.dac_pad_token_id < self.embedding_rows:
             raise ValueError(
                 f"dac_pad_token_id is {self.dac_pad_token_id}, but must lie outside the codes and inside the "
@@ -123,11 +131,36 @@ class VisageConfig:
             raise ValueError("unfed_codebooks leaves no codebook to feed; the decoder needs at least one")
         if self.field_frame not in ("world", "camera"):
             raise ValueError(f"field_frame is {self.field_frame!r}, but must be 'world' or 'camera'")
+        if len(self.token_ranges) not in (0, 1, self.num_rvq, self.codebooks):
+            raise ValueError(
+                f"token_ranges has {len(self.token_ranges)} ranges, but must have none, 1, {self.num_rvq} (one per "
+                f"level) or {self.codebooks} (one per codebook)"
+            )
+        if any(not 0 <= first < end <= self.dac_vocab_size for first, end in self.token_ranges):
+            raise ValueError(
+                f"token_ranges {self.token_ranges} must be (first, end) within 0 to dac_vocab_size "
+                f"{self.dac_vocab_size}, each with a token"
+            )
 
     @property
     def codebooks(self) -> int:
         """Codebooks of all channels, K."""
         return self.num_rvq * self.num_channels
+
+    @cached_property
+    def layout(self) -> TokenLayout:
+        """Where each codebook stands, and what it may hold."""
+        ranges = self.token_ranges
+        allowed = None
+        if ranges:
+            copies = self.codebooks // len(ranges)
+            allowed = AllowedTokens(tuple(ranges) * copies)
+        return TokenLayout(self.num_rvq, self.num_channels, self.dac_pad_token_id, self.pattern, allowed)
+
+    @cached_property
+    def longest_frames(self) -> int:
+        """Codec frames of the longest clip that has positions in the decoder."""
+        return self.layout.frame_limit(self.max_target_length)
 
     @property
     def embedding_rows(self) -> int:
@@ -159,11 +192,17 @@ class VisageConfig:
         chosen.setdefault("dac_frame_rate", rate_hz // chosen["dac_downsample_rate"])
         if "unfed_codebooks" in chosen:
             chosen["unfed_codebooks"] = tuple(int(codebook) for codebook in chosen["unfed_codebooks"])
+        if "token_ranges" in chosen:
+            chosen["token_ranges"] = _pairs(chosen["token_ranges"])
         return cls(**chosen)
 
     def to_dict(self) -> dict[str, Any]:
         """Settings as plain values, ready for JSON; `from_dict` reads them back."""
-        return {**asdict(self), "unfed_codebooks": list(self.unfed_codebooks)}
+        return {
+            **asdict(self),
+            "unfed_codebooks": list(self.unfed_codebooks),
+            "token_ranges": [list(pair) for pair in self.token_ranges],
+        }
 
     @classmethod
     def tiny(cls, **changes: Any) -> VisageConfig:
@@ -186,6 +225,18 @@ class VisageConfig:
             "max_target_length": 501,
         }
         return cls(**{**small, **changes})
+
+
+def _pairs(ranges: Any) -> tuple[tuple[int, int], ...]:
+    """Token ranges as read from JSON or YAML.
+
+    Raises:
+        ValueError: If they are not a list of pairs.
+    """
+    try:
+        return tuple((int(first), int(end)) for first, end in ranges)
+    except (TypeError, ValueError):
+        raise ValueError(f"token_ranges is {ranges!r}, but must be a list of pairs (first, end)") from None
 
 
 _POSITIVE = (

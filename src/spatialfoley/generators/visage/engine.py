@@ -107,7 +107,7 @@ class _PackedDecoder:
         table: Token embeddings of all fed codebooks, one below the other.
         fed: Index of the fed codebooks, or None if all are.
         table_offsets: First row of each fed codebook in `table`.
-        even_heads: Product with the heads of `layout.even`, stacked; likewise `odd_heads`.
+        heads: For each phase of the layout, the product with the heads of its codebooks, stacked.
     """
 
     model: VisageModel
@@ -116,8 +116,7 @@ class _PackedDecoder:
     table: Tensor
     fed: Tensor | None
     table_offsets: Tensor
-    even_heads: LinearFunction
-    odd_heads: LinearFunction
+    heads: tuple[LinearFunction, ...]
 
 
 class DecoderRun:
@@ -164,11 +163,11 @@ class DecoderRun:
 
     def _logits(self, x: Tensor, row_index: int) -> Tensor:
         packed = self._packed
-        heads = packed.odd_heads if row_index % 2 else packed.even_heads
-        vocabulary = packed.model.config.dac_vocab_size
-        logits = heads(x).view(self._branches, self._batch, -1, vocabulary)
+        phase = row_index % packed.layout.period
+        group = packed.layout.groups[phase]
+        logits = packed.heads[phase](x).view(self._branches, self._batch, len(group), -1)
         if row_index in (0, self._last_row):
-            # Only these two rows hold a part of what others of their parity hold.
+            # Only these two rows hold a part of what others of their phase hold.
             active = len(packed.layout.active_codebooks(row_index, self._last_row))
             logits = logits[:, :, :active] if row_index == 0 else logits[:, :, -active:]
         return logits
@@ -193,8 +192,10 @@ def _pack(model: VisageModel, kernel: Kernel, release: bool) -> _PackedDecoder:
         table=torch.cat([decoder.embed_dac[k].weight.detach() for k in fed]),
         fed=None if len(fed) == config.codebooks else torch.tensor(fed, device=device),
         table_offsets=torch.arange(len(fed), device=device) * config.embedding_rows,
-        even_heads=stack_linears([model.dac_heads[k] for k in layout.even], kernel, release),
-        odd_heads=stack_linears([model.dac_heads[k] for k in layout.odd], kernel, release),
+        heads=tuple(
+            stack_linears([model.dac_heads[k] for k in group], kernel, release, layout.window)
+            for group in layout.groups
+        ),
     )
     if release:
         for embedding in decoder.embed_dac:

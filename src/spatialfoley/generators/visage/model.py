@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import NamedTuple, cast
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -17,7 +17,6 @@ from torch.nn import functional
 
 from spatialfoley.generators.guidance import Guidance
 from spatialfoley.generators.visage.config import VisageConfig
-from spatialfoley.generators.visage.token_layout import TokenLayout
 
 PATCHES = 49
 _DECODER_POSITION_OFFSET = 2
@@ -65,17 +64,9 @@ class VisageConditions:
         )
 
 
-class RowLogits(NamedTuple):
-    """Logits of the codebooks that can be active, rows split by parity.
-
-    Attributes:
-        even: (B, even rows, codebooks of `TokenLayout.even`, V). Row 0 holds only the first of them, the
-            last row of ambisonics only the others.
-        odd: (B, odd rows, codebooks of `TokenLayout.odd`, V).
-    """
-
-    even: Tensor
-    odd: Tensor
+RowLogits = tuple[Tensor, ...]
+"""Logits of the codebooks that can be active, for each phase of the layout: (B, rows of the phase, codebooks of
+`TokenLayout.groups[phase]`, V). The first and the last row of a clip hold only a part of them."""
 
 
 class Attention(nn.Module):
@@ -272,7 +263,11 @@ class RowDecoder(nn.Module):
     def aligned_states(self, positions: Tensor, encoder_hidden: Tensor) -> Tensor:
         """Index of the encoder state (BOS is 0) of the video frame on screen at each position."""
         frames = encoder_hidden.shape[1] - 2
-        on_screen = (positions // 2) * self.config.clip_frame_rate // self.config.dac_frame_rate
+        on_screen = (
+            (positions // self.config.layout.period)
+            * self.config.clip_frame_rate
+            // self.config.dac_frame_rate
+        )
         return on_screen.clamp(max=frames - 1) + 1
 
     def forward(self, rows: Tensor, encoder_hidden: Tensor) -> Tensor:
@@ -299,7 +294,7 @@ class VisageModel(nn.Module):
     def __init__(self, config: VisageConfig) -> None:
         super().__init__()
         self.config = config
-        self.layout = TokenLayout(config.num_rvq, config.num_channels, config.dac_pad_token_id)
+        self.layout = config.layout
         self.null_embedding = nn.Parameter(torch.zeros(config.d_clip))
         self.dir_null_embedding = nn.Parameter(torch.zeros(3))
         self.energy_null_embedding = nn.Parameter(torch.zeros(PATCHES))
@@ -391,19 +386,21 @@ class VisageModel(nn.Module):
         head: Tensor = self.dac_heads[codebook](hidden)
         return head
 
-    def stacked_logits(self, hidden: Tensor, codebooks: tuple[int, ...]) -> Tensor:
-        """Logits (..., len(codebooks), V) of several codebooks in one product."""
-        weight = torch.cat([self.dac_heads[k].weight for k in codebooks])
-        bias = torch.cat([self.dac_heads[k].bias for k in codebooks])
-        return functional.linear(hidden, weight, bias).unflatten(
-            -1, (len(codebooks), self.config.dac_vocab_size)
-        )
+    def stacked_logits(
+        self, hidden: Tensor, codebooks: tuple[int, ...], window: range | None = None
+    ) -> Tensor:
+        """Logits (..., len(codebooks), V) of several codebooks in one product; V is a window of tokens if given."""
+        tokens = slice(None) if window is None else slice(window.start, window.stop)
+        weight = torch.cat([self.dac_heads[k].weight[tokens] for k in codebooks])
+        bias = torch.cat([self.dac_heads[k].bias[tokens] for k in codebooks])
+        return functional.linear(hidden, weight, bias).unflatten(-1, (len(codebooks), -1))
 
-    def row_logits(self, hidden: Tensor) -> RowLogits:
+    def row_logits(self, hidden: Tensor, window: range | None = None) -> RowLogits:
         """Logits of the codebooks that can be active, from hidden states (B, R, D) of rows 0 to R - 1."""
-        return RowLogits(
-            even=self.stacked_logits(hidden[:, 0::2], self.layout.even),
-            odd=self.stacked_logits(hidden[:, 1::2], self.layout.odd),
+        period = self.layout.period
+        return tuple(
+            self.stacked_logits(hidden[:, phase::period], group, window)
+            for phase, group in enumerate(self.layout.groups)
         )
 
     def forward(self, conditions: VisageConditions, rows: Tensor) -> RowLogits:

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from spatialfoley.generators.visage.allowed_tokens import AllowedTokens
 from spatialfoley.generators.visage.model import RowLogits, VisageConditions, VisageModel
 from spatialfoley.generators.visage.token_layout import IGNORED_LABEL, TokenLayout
 
@@ -28,21 +29,29 @@ class CodebookLoss(NamedTuple):
 
 
 def codebook_loss(
-    logits: RowLogits, labels: Tensor, layout: TokenLayout, label_smoothing: float = 0.0
+    logits: RowLogits,
+    labels: Tensor,
+    layout: TokenLayout,
+    label_smoothing: float = 0.0,
+    allowed: AllowedTokens | None = None,
 ) -> CodebookLoss:
     """Sum over codebooks of the mean cross-entropy over their targets, as published.
 
     Args:
-        logits: Of every row of the batch.
+        logits: Of every row of the batch; of the tokens of `allowed.window` only, if given.
         labels: Targets (B, R, K) with `IGNORED_LABEL` in cells left out (`TokenLayout.labels`).
         layout: Where each codebook stands.
         label_smoothing: 0 to 1.
+        allowed: Other tokens have the probability 0 in the loss too; None for all tokens (published).
+
+    Raises:
+        ValueError: If labels are to be smoothed over tokens that are not allowed.
     """
     parts = [
-        (logits.even, labels[:, 0::2, list(layout.even)], layout.even),
-        (logits.odd, labels[:, 1::2, list(layout.odd)], layout.odd),
+        (logits[phase], labels[:, phase :: layout.period, list(group)], group)
+        for phase, group in enumerate(layout.groups)
     ]
-    return _summed_loss(parts, layout.codebooks, label_smoothing)
+    return _summed_loss(parts, layout.codebooks, label_smoothing, allowed)
 
 
 def sparse_codebook_loss(
@@ -51,6 +60,7 @@ def sparse_codebook_loss(
     labels: Tensor,
     fine_frames: Tensor,
     label_smoothing: float = 0.0,
+    allowed: AllowedTokens | None = None,
 ) -> CodebookLoss:
     """`codebook_loss` with the finer levels of Y, Z, X learnt on some frames only: the same in expectation.
 
@@ -62,28 +72,46 @@ def sparse_codebook_loss(
         labels: Targets (B, R, K).
         fine_frames: Codec frames, ascending, at which the finer levels of Y, Z, X count.
         label_smoothing: 0 to 1.
+        allowed: As for `codebook_loss`.
     """
-    layout = model.layout
-    even, odd, fine = hidden[:, 0::2], hidden[:, 1::2], hidden[:, 2 * fine_frames + 2]
-    fine_labels = labels[:, 2 * fine_frames + 2]
-    parts = [
-        (model.stacked_logits(even, (0,)), labels[:, 0::2, [0]], (0,)),
-        (model.stacked_logits(odd, layout.odd), labels[:, 1::2, list(layout.odd)], layout.odd),
-        (
-            model.stacked_logits(fine, layout.spatial_fine),
-            fine_labels[..., list(layout.spatial_fine)],
-            layout.spatial_fine,
-        ),
+    layout, fine = model.layout, model.layout.spatial_fine
+    taken: list[tuple[Tensor | slice, tuple[int, ...]]] = [
+        (slice(phase, None, layout.period), tuple(k for k in group if k not in fine))
+        for phase, group in enumerate(layout.groups)
     ]
-    return _summed_loss(parts, layout.codebooks, label_smoothing)
+    if fine:
+        taken.append((layout.period * fine_frames + layout.offsets[fine[0]], fine))
+    window = None if allowed is None else allowed.window
+    parts = [
+        (
+            model.stacked_logits(hidden[:, rows], codebooks, window),
+            labels[:, rows][..., list(codebooks)],
+            codebooks,
+        )
+        for rows, codebooks in taken
+        if codebooks
+    ]
+    return _summed_loss(parts, layout.codebooks, label_smoothing, allowed)
 
 
 def _summed_loss(
-    parts: list[tuple[Tensor, Tensor, tuple[int, ...]]], codebooks: int, label_smoothing: float
+    parts: list[tuple[Tensor, Tensor, tuple[int, ...]]],
+    codebooks: int,
+    label_smoothing: float,
+    allowed: AllowedTokens | None,
 ) -> CodebookLoss:
     """Loss of parts (logits (B, rows, n, V), targets (B, rows, n), their n codebooks)."""
+    if allowed is not None and allowed.uneven and label_smoothing:
+        raise ValueError(
+            f"label_smoothing is {label_smoothing}, but must be 0 where codebooks may take different tokens: "
+            "smoothing gives a share to tokens that are left out"
+        )
     per_codebook = parts[0][0].new_zeros(codebooks, dtype=torch.float32)
     for logits, targets, active in parts:
+        if allowed is not None:
+            forbidden = allowed.forbidden(active, logits.device)
+            logits = logits if forbidden is None else logits.masked_fill(forbidden, -torch.inf)
+            targets = torch.where(targets == IGNORED_LABEL, targets, targets - allowed.window.start)
         losses = functional.cross_entropy(
             logits.flatten(0, -2).float(),
             targets.flatten(),

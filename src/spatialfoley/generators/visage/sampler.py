@@ -80,20 +80,26 @@ class SeededNoise:
     """Noise of each clip from its own generator, so that no clip depends on its batch or on the device."""
 
     def __init__(
-        self, seed: int, clip_indices: Sequence[int], device: torch.device | str | None = None
+        self,
+        seed: int,
+        clip_indices: Sequence[int],
+        device: torch.device | str | None = None,
+        candidates: int = 1,
     ) -> None:
-        """Start one generator per clip.
+        """Start one generator per clip and candidate.
 
         Args:
             seed: Any non-negative integer.
             clip_indices: One non-negative number per clip of the batch; the same number gives the same noise.
             device: Where the noise is needed. It is always drawn on the CPU.
+            candidates: Candidates of each clip, side by side in the batch. The first has the noise that the clip
+                has alone.
 
         Raises:
-            ValueError: If a number is negative or there is no clip.
+            ValueError: If a number is negative, or there is no clip or candidate.
         """
         self._device = device
-        self._generators = clip_generators(seed, clip_indices)
+        self._generators = clip_generators(seed, clip_indices, candidates)
 
     def draw(self, active: int, vocabulary: int) -> Tensor:
         """Noise (B, active, vocabulary) of the next row."""
@@ -128,6 +134,23 @@ class StoredNoise:
         return noise.transpose(0, 1)
 
 
+class TokenWatch(Protocol):
+    """Sees every token that is drawn."""
+
+    def __call__(
+        self, codebooks: tuple[int, ...], predictions: Tensor, chosen: Tensor, drawn: Tensor | None
+    ) -> None:
+        """One row.
+
+        Args:
+            codebooks: The active ones.
+            predictions: Logits (branches, B, active, V) as the step function gave them.
+            chosen: Which of the V was taken (B, active).
+            drawn: Where it was drawn and not given by the prefix (B, active); None for everywhere.
+        """
+        ...
+
+
 @torch.no_grad()
 def sample_rows(
     step_fn: StepFunction,
@@ -138,12 +161,13 @@ def sample_rows(
     noise: NoiseSource | None,
     on_row: Callable[[int, int], None] | None = None,
     prefix: Tensor | None = None,
+    watch: TokenWatch | None = None,
 ) -> Tensor:
     """Generate the codes of a batch of clips.
 
     Args:
         step_fn: Gives the logits (branches, B, active, V) of each row in turn.
-        layout: Which codebooks each row holds.
+        layout: Which codebooks each row holds, and which tokens may be drawn.
         frames: Codec frames S.
         guidance_weights: One weight per branch, summing to 1 (`Guidance.weights`).
         settings: How tokens are drawn.
@@ -151,12 +175,14 @@ def sample_rows(
         on_row: Called after each row with its number (from 1) and the number of rows.
         prefix: Codes (B, P, K) of the first P < S frames, which are fed to the network as they are and use up no
             noise: the clip goes on from there.
+        watch: Called with every row that is not wholly given by the prefix.
 
     Returns:
         Codes (B, S, K), int64.
 
     Raises:
-        ValueError: If frames is not positive, noise is missing, or the prefix leaves nothing to generate.
+        ValueError: If frames is not positive, noise is missing, the prefix leaves nothing to generate, or
+            expected ratios are asked for where there is no level of ratios.
     """
     if frames < 1:
         raise ValueError(
@@ -167,13 +193,22 @@ def sample_rows(
         raise ValueError("noise is None, but a temperature above 0 needs it")
     if prefix is not None and prefix.shape[1] >= frames:
         raise ValueError(f"prefix has {prefix.shape[1]} frames, but must be shorter than the clip's {frames}")
+    if settings.expected_ratios and layout.levels == 1:
+        raise ValueError(
+            "expected_ratios is set, but needs a codec whose first level is a scale beside others of shape; "
+            "this one has one code per channel"
+        )
+    if prefix is not None and layout.allowed is not None:
+        layout.allowed.refuse(prefix, layout.pad_id)
     known = None if prefix is None or prefix.shape[1] == 0 else layout.interleave(prefix).transpose(0, 1)
+    given_rows = 0 if prefix is None else layout.known_rows(prefix.shape[1])
     row_count = layout.row_count(frames)
+    first_token = 0 if layout.window is None else layout.window.start
     rows: Tensor | None = None
     previous: Tensor | None = None
     for row_index in range(row_count):
         predictions = step_fn(row_index, previous)
-        if known is not None and row_index < 2 * (len(known) // 2):
+        if known is not None and row_index < given_rows:
             previous = known[row_index]
             continue
         logits = mix_branches(predictions, guidance_weights)
@@ -184,16 +219,22 @@ def sample_rows(
             if known is not None:
                 rows[: len(known)] = known
         codebooks = layout.active_codebooks(row_index, row_count - 1)
-        active, w_count = _placement(codebooks, layout, logits.device)
-        chosen = _choose(logits, w_count, settings, drawn)
-        if settings.expected_ratios and row_index % 2 and layout.channels > 1:
-            chosen[:, w_count:] = expected_tokens(logits[:, w_count:])
+        place = _placement(codebooks, layout, logits.device)
+        if place.forbidden is not None:
+            logits.masked_fill_(place.forbidden, -torch.inf)
+        chosen = _choose(logits, place.w_count, settings, drawn)
+        if settings.expected_ratios and place.ratios is not None:
+            chosen[:, place.ratios] = expected_tokens(logits[:, place.ratios])
+        fresh: Tensor | None = None
         if known is not None and row_index < len(known):
-            # The row after the prefix still holds the finer levels of its last frame.
-            given = known[row_index][:, active]
-            chosen = torch.where(given == layout.pad_id, chosen, given)
+            # The row after the prefix still holds what comes late of its last frame.
+            given = known[row_index][:, place.active]
+            fresh = given == layout.pad_id
+            chosen = torch.where(fresh, chosen, given - first_token)
+        if watch is not None:
+            watch(codebooks, predictions, chosen, fresh)
         previous = rows[row_index]
-        previous[:, active] = chosen
+        previous[:, place.active] = chosen + first_token if first_token else chosen
         if on_row is not None:
             on_row(row_index + 1, row_count)
     assert rows is not None
@@ -257,7 +298,30 @@ def _choose(logits: Tensor, w_count: int, settings: SamplingSettings, noise: Ten
     return torch.cat(parts, dim=1)
 
 
+@dataclass(frozen=True)
+class _Placement:
+    """The codebooks of a row.
+
+    Attributes:
+        active: As an index.
+        w_count: How many of them are of W (they come first).
+        ratios: Places in `active` of the first levels of Y, Z, X; None if there are none.
+        forbidden: Tokens that must not be drawn (active, V); None if all may be.
+    """
+
+    active: Tensor
+    w_count: int
+    ratios: Tensor | None
+    forbidden: Tensor | None
+
+
 @lru_cache(maxsize=64)
-def _placement(active: tuple[int, ...], layout: TokenLayout, device: torch.device) -> tuple[Tensor, int]:
-    """Active codebooks as an index, and how many of them are of W (they come first)."""
-    return torch.tensor(active, device=device), sum(codebook < layout.levels for codebook in active)
+def _placement(active: tuple[int, ...], layout: TokenLayout, device: torch.device) -> _Placement:
+    levels = layout.levels
+    ratios = [place for place, k in enumerate(active) if k >= levels and k % levels == 0]
+    return _Placement(
+        active=torch.tensor(active, device=device),
+        w_count=sum(codebook < levels for codebook in active),
+        ratios=torch.tensor(ratios, device=device) if ratios else None,
+        forbidden=None if layout.allowed is None else layout.allowed.forbidden(active, device),
+    )

@@ -15,7 +15,8 @@ from spatialfoley.generators.visage.model import VisageModel
 StepFunction = Callable[[int, Tensor | None], Tensor]
 """(row index, tokens (B, K) of the row before, None for row 0) -> logits (branches, B, active codebooks, V).
 
-Rows are asked for in order from 0. The active codebooks are those of `TokenLayout.active_codebooks`.
+Rows are asked for in order from 0. The active codebooks are those of `TokenLayout.active_codebooks`; the logits are
+those of the tokens of `TokenLayout.window` where there is one.
 """
 
 
@@ -52,6 +53,6 @@ def plain_stepper(model: VisageModel, encoder_hidden: Tensor, rows: int) -> Step
             cache[index] = (keys, values)
             x = layer.after_self_attention(x, layer.self_attn.attend(x, keys, values), *cross[index])
         active = model.layout.active_codebooks(row_index, rows - 1)
-        return model.stacked_logits(x[:, 0], active).unflatten(0, (branches, batch))
+        return model.stacked_logits(x[:, 0], active, model.layout.window).unflatten(0, (branches, batch))
 
     return step

@@ -156,13 +156,16 @@ class RecordedLayersRun:
         return x
 
 
-def stack_linears(linears: Sequence[nn.Linear], kernel: Kernel, release: bool) -> LinearFunction:
-    """One product that gives the outputs of several, side by side."""
-    weight: Tensor = linears[0].weight
-    bias: Tensor = linears[0].bias
+def stack_linears(
+    linears: Sequence[nn.Linear], kernel: Kernel, release: bool, window: range | None = None
+) -> LinearFunction:
+    """One product that gives the outputs of several, side by side; of each only a window of outputs if given."""
+    kept = slice(None) if window is None else slice(window.start, window.stop)
+    weight: Tensor = linears[0].weight[kept]
+    bias: Tensor = linears[0].bias[kept]
     if len(linears) > 1:
-        weight = torch.cat([linear.weight for linear in linears])
-        bias = torch.cat([linear.bias for linear in linears])
+        weight = torch.cat([linear.weight[kept] for linear in linears])
+        bias = torch.cat([linear.bias[kept] for linear in linears])
     packed = build_linear(kernel, weight, bias)
     if release:
         for linear in linears:
