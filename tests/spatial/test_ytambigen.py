@@ -1,9 +1,12 @@
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from spatialfoley.spatial.direction import Direction
+from spatialfoley.spatial.direction import Direction, angle_between_deg
 from spatialfoley.spatial.energy_map import covariance, energy_map, peak_cells
-from spatialfoley.spatial.foa import encode
+from spatialfoley.spatial.foa import encode, rotate
+from spatialfoley.spatial.signal import SpatialAudio
 from spatialfoley.spatial.ytambigen import (
     AmbigenIndex,
     direction_to_index,
@@ -13,6 +16,7 @@ from spatialfoley.spatial.ytambigen import (
     network_vector_to_direction,
     quarter_turn_right,
     quarter_turn_right_index,
+    turned_index,
 )
 
 
@@ -95,3 +99,23 @@ def test_augmentation_turns_field_and_index_together():
 def test_wrong_indices_are_named(call, message):
     with pytest.raises(ValueError, match=message):
         call()
+
+
+@given(
+    elevation=st.floats(5, 84), azimuth=st.floats(-0.5, 179.4), yaw_deg=st.floats(-720, 720, allow_nan=False)
+)
+def test_the_index_turns_with_the_field(elevation, azimuth, yaw_deg):
+    """A plane wave from where the camera looked comes, after both were turned, from where it looks then."""
+    index = AmbigenIndex(elevation, azimuth)
+    wave = encode(np.ones(4, np.float32), index_to_direction(index).vector())
+    turned = rotate(SpatialAudio(wave, 16000, "foa"), yaw_deg=yaw_deg).samples
+    heard = turned[[3, 1, 2], 0]
+    looks = index_to_direction(turned_index(index, yaw_deg)).vector()
+    assert angle_between_deg(heard, looks) < 0.05
+
+
+def test_a_quarter_turn_is_one_of_all_turns():
+    for azimuth in (0.0, 44.5, 100.0, 170.25):
+        index = AmbigenIndex(30.0, azimuth)
+        assert turned_index(index, -90.0) == quarter_turn_right_index(index)
+    assert turned_index(AmbigenIndex(30.0, 10.0), 360.0) == AmbigenIndex(30.0, 10.0)

@@ -85,6 +85,16 @@ def quarter_turn_right_index(index: AmbigenIndex) -> AmbigenIndex:
     return AmbigenIndex(index.elevation, (index.azimuth + QUARTER_TURN_STEPS) % AZIMUTH_STEPS)
 
 
+def turned_index(index: AmbigenIndex, yaw_deg: float) -> AmbigenIndex:
+    """The camera index that belongs to a field after `foa.rotate(field, yaw_deg)`: the scene turned to the left.
+
+    Any angle; -90 is `quarter_turn_right_index`. The rotation augmentation turns the field before it is encoded,
+    and with it the camera index or direction, so that the picture still fits the sound.
+    """
+    azimuth = (index.azimuth - yaw_deg / 2.0 + 0.5) % AZIMUTH_STEPS - 0.5
+    return AmbigenIndex(index.elevation, azimuth)
+
+
 def _signed(azimuth_deg: float, sense: IndexSense) -> float:
     if sense not in get_args(IndexSense):
         raise ValueError(f"sense is {sense!r}; it must be one of {', '.join(get_args(IndexSense))}")
