@@ -87,6 +87,7 @@ def takedown(
     A recording goes with all its clips, a clip alone. The folder's shards are enough: nothing is downloaded or
     built again, and other clips stay as they are.
     """
+    from spatialfoley.dataset.factory.index import INDEX_FILE, WITHOUT_PYARROW
     from spatialfoley.dataset.factory.takedown import take_down
 
     with progress_bar("taking down") as report:
@@ -95,6 +96,8 @@ def takedown(
         f"{done.recordings} recordings and {done.clips} clips taken down: {done.removed} clips left {done.shards} "
         "shards; takedown.jsonl keeps them out"
     )
+    if not (folder / INDEX_FILE).is_file():
+        warn(WITHOUT_PYARROW)
     say("copies of this set elsewhere still hold them: replace their changed shards and lists")
 
 
