@@ -211,9 +211,9 @@ _MODELS = (
         files=(),
         licence="not stated by its authors",
         commercial_use="unknown",
-        notes="UniCodec, 24 kHz, one codebook of 16384, 75 tokens a second: the codec of ViSAGe-SC. Neither its code "
-        "nor its checkpoint comes with a licence, so bring your own copy: `models import unicodec unicode.ckpt`. "
-        "Only the weights are read.",
+        notes="UniCodec, 24 kHz, one codebook of 16384, 75 tokens a second: the codec of ViSAGe-SC. Neither its "
+        "code nor its checkpoint comes with a licence, so bring your own copy: `models import unicodec "
+        "unicode.ckpt`. Only the weights are read.",
         file="unicode.ckpt",
     ),
     ModelInfo(

@@ -17,10 +17,10 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import spatialfoley
 from spatialfoley.dataset.factory.config import AUTO, LOCAL, RaySettings
 from spatialfoley.dataset.factory.pool import ENVIRONMENT, Finished, Task
 
@@ -154,7 +154,7 @@ class RayPool:
             raise ValueError(_no_cluster(self._settings.address, problem)) from None
 
     def _start(self) -> _Worker:
-        actor = self._actor.remote(spatialfoley.__version__, str(Path.cwd()), list(sys.path))
+        actor = self._actor.remote(version("spatialfoley"), str(Path.cwd()), list(sys.path))
         return _Worker(actor, actor.begin.remote(str(self._witness)))
 
     def _ready(self, longest_s: float, wanted: Callable[[_Worker], bool]) -> list[int]:
@@ -247,9 +247,9 @@ class _Servant:
     def begin(self, witness: str) -> tuple[Place | None, str]:
         """Whether this machine fits: where it is, or a sentence that says what is missing."""
         host = socket.gethostname()
-        if spatialfoley.__version__ != self._version:
+        if version("spatialfoley") != self._version:
             return None, (
-                f"{host} has version {spatialfoley.__version__} of this program and the build is run by "
+                f"{host} has version {version('spatialfoley')} of this program and the build is run by "
                 f"{self._version}; install the same everywhere"
             )
         for path in (self._folder, witness):
