@@ -63,8 +63,8 @@ def sphere_map(title: str, counts: FloatArray) -> str:
     share = counts / max(float(counts.sum()), 1e-9)
     most = max(float(share.max(initial=0.0)), 1e-9)
     cell_w, cell_h = wide / columns, high / rows
-    parts = []
-    for row, column in np.ndindex(rows, columns):
+    parts = [f"<rect x='{left}' y='{top}' width='{wide}' height='{high}' fill='{_colour(0.0)}'/>"]
+    for row, column in np.argwhere(share > 0):
         parts.append(
             f"<rect x='{left + column * cell_w:.2f}' y='{top + row * cell_h:.2f}' width='{cell_w + 0.3:.2f}' "
             f"height='{cell_h + 0.3:.2f}' fill='{_colour(float(share[row, column]) / most)}'/>"
