@@ -45,7 +45,8 @@ def good_recordings(data: Path, worlds: int) -> list[Recording]:
     if data.is_dir():
         real = [*microphone_recordings(data), *room_recordings(data)]
         # Real and made ones in turn, so that the first ten of any choice have both.
-        found = [one for pair in zip(real, found, strict=False) for one in pair] + real[worlds:]
+        pairs = [one for pair in zip(real, found, strict=False) for one in pair]
+        found = pairs + real[worlds:] + found[len(real) :]
     return found
 
 

@@ -28,6 +28,11 @@ Known facts (all plain JSON values):
     seed, scene                            of a recording of the world: which scene of training, its kind and length
     description                            what a model said is heard, before it was made a caption
     features                               of features in the files: by encoder, hash of what made them
+    field_ratio_db                         median of (Y² + Z² + X²) / W², see docs/dataset.md, Screening
+    suspicion                              what the sound may be instead of AmbiX: "fuma", "n3d", "order"
+    silent_share, still_share              of 20 ms chunks that are silent; of half seconds in which nothing moves
+    left_right_distance                    D of the two ears, equation 40 of ViSAudio
+    content, content_tagger                share of time of every label, and who heard it
     caption                                what is heard
     caption_missing                        why there is none, as a code; caption_missing_because: in words
     description_by, caption_by             model, licence and weights_sha256 of who wrote them
