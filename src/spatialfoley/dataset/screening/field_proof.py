@@ -79,7 +79,7 @@ class FieldNumbers:
         loose_signals: The same, leaving out what a lossy codec may have added.
         copies: Pairs of channels that are the same.
         loose_copies: The same, leaving out what a lossy codec may have added.
-        ratio_db: Median of (Y² + Z² + X²) / W² over stretches of 20 ms × 190 Hz; None where nothing sounds.
+        ratio_db: Median of (Y² + Z² + X²) / W² over stretches of 50 ms × 190 Hz; None where nothing sounds.
         ratio_spread_db: Its middle half.
         total_ratio_db: The same of the whole.
     """
