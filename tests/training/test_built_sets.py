@@ -10,7 +10,9 @@ import torch
 from spatialfoley.codecs.tiny import TinyCodec
 from spatialfoley.dataset.factory.config import BuildConfig
 from spatialfoley.dataset.factory.runner import build
-from spatialfoley.dataset.world_cache import WorldCache
+from spatialfoley.dataset.world_cache import WorldCache, WorldCacheSettings
+from spatialfoley.dataset.world_latents import WorldLatentsSettings, world_latents
+from spatialfoley.dataset.world_tokens import WorldTokensSettings
 from spatialfoley.settings import from_mapping
 from spatialfoley.training.loop import train
 from spatialfoley.training.settings import read_recipe
@@ -92,6 +94,16 @@ def test_recordings_without_truth_train_the_same_recipes(folder_set: Path, tmp_p
     for name in SMALL_MODEL:
         assert all(math.isfinite(value) for value in figures[name][0].values())
     assert figures["tiny_features"][0]["median_direction_error_deg"] > 0, "something sounds in view"
+
+
+def test_models_that_read_words_refuse_recordings_without_them(folder_set: Path, tmp_path: Path) -> None:
+    world = WorldTokensSettings(
+        WorldCacheSettings(str(folder_set), 50, duration_s=2.0), "no codec", "no features"
+    )
+    with pytest.raises(
+        ValueError, match="tells of 1 class of things, but the tiny flow models read words for 9"
+    ):
+        world_latents(WorldLatentsSettings(str(tmp_path / "tokens"), world), tmp_path / "latents")
 
 
 def test_shards_of_the_factory_train_as_the_rendered_world_does(factory_set: Path, tmp_path: Path) -> None:

@@ -24,6 +24,7 @@ from spatialfoley.spatial.interaural import shift_ears
 from spatialfoley.spatial.parametric import band_weights, ear_parameters, field_ratios
 from spatialfoley.spatial.short_time import analyse, hop_samples
 from spatialfoley.spatial.signal import SpatialAudio
+from spatialfoley.world import CLASSES
 
 TYPES = {
     "field_shape": np.float16,  # (4, S, D), with the sign of W
@@ -87,14 +88,30 @@ class WorldLatents:
 def world_latents(
     settings: WorldLatentsSettings, folder: Path, progress: Callable[[int, int], None] | None = None
 ) -> WorldLatents:
-    """Open the latents in `folder`, making them from the world first when they are not there."""
-    tokens = Path(settings.tokens)
+    """Open the latents in `folder`, making them from the world first when they are not there.
+
+    Raises:
+        ValueError: The clips are of recordings of which it is not known what sounds.
+    """
+    tokens, missing = Path(settings.tokens), not (folder / "classes.npy").is_file()
+    if missing:
+        _refuse_unnamed(render_world_cache(settings.world.cache), settings.world.cache.folder)
     world_clip_tensors(settings.world, tokens)
-    if not (folder / "classes.npy").is_file():
+    if missing:
         cache = render_world_cache(settings.world.cache)
         clips = encoded_clips(_encode_shard, settings.world, cache, settings.world.cache.workers, progress)
         write_array_folder(folder, clips, len(cache), TYPES)
     return WorldLatents(folder, tokens)
+
+
+def _refuse_unnamed(cache: WorldCache, folder: str) -> None:
+    """Recordings other than scenes of the world have one class: that something sounds."""
+    classes = len(cache.take("level", 0))
+    if classes != len(CLASSES):
+        raise ValueError(
+            f"{folder} tells of {classes} class of things, but the tiny flow models read words for {len(CLASSES)}; "
+            "train them on scenes of the world"
+        )
 
 
 def _encode_shard(job: tuple[WorldTokensSettings, int]) -> list[dict[str, np.ndarray]]:
