@@ -8,13 +8,14 @@ Builds the full published configuration with random weights and measures, at sev
 * both with four clips at once;
 * what both fall back to without a C compiler, and `documented`: with documented operators of torch only.
 
- Late positions are reached by filling the caches with random
+Late positions are reached by filling the caches with random
 numbers. Times are process CPU time (other processes on the machine do not count), medians over steps of
 both parities; wall time is printed beside it. Sampling is not included unless `--full` is given.
 
     python benchmarks/visage_decode.py --steps 8 --json decode.json
     python benchmarks/visage_decode.py --full exact fast     # also whole clips, with sampling
     python benchmarks/visage_decode.py --device cuda         # a GPU against its bandwidth floor
+    python benchmarks/visage_decode.py --systems             # ViSAGe against ViSAGe-SC, see visage_systems.py
 """
 
 from __future__ import annotations
@@ -106,6 +107,14 @@ def main(arguments: list[str] | None = None) -> dict[str, Any]:
     """Run the benchmark; returns what `--json` writes."""
     options = _parse(arguments)
     torch.set_num_threads(options.threads)
+    if options.systems:
+        sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+        from benchmarks.visage_systems import compare_systems
+
+        figures = compare_systems(options, ReferenceScheme)
+        figures["machine"] = _machine(options)
+        _write(options.json, figures)
+        return figures
     torch.manual_seed(options.seed)
     config = VisageConfig.tiny(**TINY) if options.tiny else VisageConfig()
     model = VisageModel(config).eval()
@@ -115,9 +124,13 @@ def main(arguments: list[str] | None = None) -> dict[str, Any]:
     measure = _measure_on_cpu if options.device == "cpu" else _measure_on_device
     results = measure(model, options)
     results["machine"] = _machine(options)
-    if options.json:
-        options.json.write_text(json.dumps(results, indent=1) + "\n")
+    _write(options.json, results)
     return results
+
+
+def _write(path: Path | None, results: dict[str, Any]) -> None:
+    if path:
+        path.write_text(json.dumps(results, indent=1) + "\n")
 
 
 TINY = {
@@ -447,6 +460,9 @@ def _parse(arguments: list[str] | None) -> argparse.Namespace:
         "--no-fallbacks", action="store_true", help="leave out what runs without a C compiler"
     )
     parser.add_argument("--tiny", action="store_true", help="a network of the size of the embedded one")
+    parser.add_argument("--systems", action="store_true", help="compare ViSAGe with ViSAGe-SC instead")
+    parser.add_argument("--quick", action="store_true", help="with --systems: no 16 clips, no fast mode")
+    parser.add_argument("--train-batch", type=int, default=1, help="clips of the training step of --systems")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--device", default="cpu", help="cpu, cuda, cuda:1 ...")

@@ -119,6 +119,19 @@ def test_top_k_keeps_ties_with_the_kth() -> None:
     assert set(draw_tokens(logits, 1.0, 2, noise).flatten().tolist()) == {0, 1, 2}
 
 
+@pytest.mark.parametrize("vocabulary", [64, 16384])
+def test_top_k_is_the_same_in_small_and_large_vocabularies(vocabulary: int) -> None:
+    generator = torch.Generator().manual_seed(0)
+    logits = torch.randn(50, 4, vocabulary, generator=generator)
+    noise = torch.empty_like(logits).exponential_(generator=generator)
+    drawn = draw_tokens(logits, 1.0, 20, noise)
+    kept = logits >= logits.sort(dim=-1, descending=True).values[..., 19:20]
+    expected = (torch.where(kept, logits, -torch.inf).softmax(-1) / noise).argmax(-1)
+    assert torch.equal(drawn, expected)
+    rank = (logits > logits.gather(-1, drawn[..., None])).sum(-1)
+    assert int(rank.max()) < 20
+
+
 def test_spatial_settings_touch_only_y_z_x() -> None:
     logits = torch.linspace(1.0, 0.0, VOCABULARY)
     settings = SamplingSettings(top_k=16, spatial_temperature=0.0)
