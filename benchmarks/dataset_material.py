@@ -24,8 +24,8 @@ RATE_HZ = 48000
 _FALL = 1.4
 _GRAINS = 8
 _GRAIN_LEVELS = 2.5
-_DISC_DEG = 12.0
-_DISC_DEG_PER_S = 6.0
+_DISC_DEG = 20.0
+_DISC_DEG_PER_S = 12.0
 
 
 @dataclass(frozen=True)
@@ -43,9 +43,9 @@ class Material:
         return 8.0 * self.path.stat().st_size / self.duration_s
 
 
-def panorama(height_px: int, seed: int) -> np.ndarray:
+def panorama(height_px: int, *seeds: int) -> np.ndarray:
     """A still picture, uint8 (H, 2H, 3), without a seam."""
-    rng = np.random.default_rng(seed)
+    rng = np.random.default_rng(seeds)
     shape = (height_px, 2 * height_px)
     rows, columns = np.fft.fftfreq(shape[0])[:, None], np.fft.rfftfreq(shape[1])[None, :]
     falls = np.maximum(np.hypot(rows, columns), 1.0 / height_px) ** -_FALL
@@ -57,12 +57,12 @@ def panorama(height_px: int, seed: int) -> np.ndarray:
 
 def frames(height_px: int, count: int, seed: int) -> Iterator[np.ndarray]:
     """Pictures of a film, uint8 (H, 2H, 3)."""
-    rng = np.random.default_rng(seed + 1)
+    rng = np.random.default_rng((seed, 1))
     still = panorama(height_px, seed).astype(np.int16)
     grains = np.rint(rng.normal(0.0, _GRAIN_LEVELS, (_GRAINS, *still.shape))).astype(np.int16)
     directions = panorama_directions(height_px)
     inside = angle_between_deg(directions, Direction(_azimuth_deg(seed)).vector()) < _DISC_DEG
-    texture = np.where(inside[..., None], panorama(height_px, seed + 2), 0).astype(np.int16)
+    texture = np.where(inside[..., None], panorama(height_px, seed, 2), 0).astype(np.int16)
     for number in range(count):
         shift = round(-_DISC_DEG_PER_S * number / FRAME_RATE_HZ * 2 * height_px / 360.0)
         disc = np.roll(texture, shift, axis=1)
@@ -72,7 +72,7 @@ def frames(height_px: int, count: int, seed: int) -> Iterator[np.ndarray]:
 
 def field(duration_s: float, seed: int) -> SpatialAudio:
     """The sound of the film."""
-    rng = np.random.default_rng(seed + 3)
+    rng = np.random.default_rng((seed, 3))
     count = round(duration_s * RATE_HZ)
     times_s = np.arange(count) / RATE_HZ
     beats = 0.3 + 0.7 * (np.sin(2 * np.pi * 1.5 * times_s) > 0)

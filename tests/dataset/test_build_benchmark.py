@@ -110,8 +110,8 @@ def test_an_assumption_that_cannot_be_is_refused(text: str, sentence: str) -> No
 def test_made_material_is_loudest_where_its_disc_is_and_has_no_seam() -> None:
     loudest = loudest_direction(field(2.0, seed=5).samples).direction
     assert loudest is not None
-    # The source of seed 5 goes from 5° to 17° in two seconds.
-    assert angle_between_deg(loudest.vector(), Direction(11.0).vector()) < 6.0
+    # The source of seed 5 goes from 5° to 29° in two seconds.
+    assert angle_between_deg(loudest.vector(), Direction(17.0).vector()) < 12.0
     picture = panorama(64, 0).astype(int)
     inner = abs(picture[:, 1:] - picture[:, :-1]).mean()
     assert abs(picture[:, 0] - picture[:, -1]).mean() < 1.5 * inner
