@@ -171,7 +171,8 @@ def _build_table(builds: list[Whole]) -> list[str]:
         same = less.cpu_s / less.clips * more.clips / more.cpu_s
         lines += [
             "",
-            f"{more.workers} workers on free cores: {more.workers * same / less.workers:.2f} times.",
+            f"By processor seconds per clip, {more.workers} workers on free cores would be "
+            f"{more.workers * same / less.workers:.2f} times as fast as {less.workers}.",
         ]
     return lines
 

@@ -70,7 +70,7 @@ def test_tables_say_what_the_figures_say() -> None:
     assert "reached: 4.0 seconds of clips per CPU second, biaudio_clips" in text
     assert "reached: 2.7 seconds of clips per CPU second, all stages" in text
     assert "| 2 | 10 | 0.400 | 2.50 | 1.00 | 1.60 |" in text
-    assert "2 workers on free cores: 1.60 times." in text
+    assert "2 workers on free cores would be 1.60 times as fast as 1." in text
 
 
 def test_a_plan_follows_from_figures_and_assumptions() -> None:
