@@ -16,7 +16,7 @@ from spatialfoley.generators.visage.engine import DecoderEngine
 from spatialfoley.generators.visage.model import VisageModel
 from spatialfoley.generators.visage.objective import codebook_loss, sparse_codebook_loss
 from spatialfoley.generators.visage.sampler import SamplingSettings, SeededNoise, sample_rows
-from spatialfoley.generators.visage.stepper import plain_stepper
+from spatialfoley.generators.visage.stepper import StepFunction, plain_stepper
 from tests.generators.random_checkpoints import random_codes, random_conditions, random_model
 
 CASES: dict[str, dict[str, Any]] = {
@@ -43,7 +43,7 @@ def test_engine_and_stepper_agree_with_teacher_forcing(changes: dict[str, Any], 
     model = random_model(config)
     rows = model.layout.interleave(random_codes(config, frames=5))
     states = states_of(model)
-    steps = [
+    steps: list[StepFunction] = [
         plain_stepper(model, states, rows.shape[1]),
         DecoderEngine(model, kernel).start(states, rows.shape[1]),
     ]
