@@ -24,6 +24,7 @@ def test_codec_frames_round_up(samples, hop, expected):
 
 def test_decoder_rows_of_five_seconds():
     assert timeline.decoder_rows(430) == 861
+    assert timeline.decoder_rows(375, rows_per_frame=1) == 376
 
 
 def test_sample_count_and_frame_times():

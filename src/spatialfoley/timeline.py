@@ -53,10 +53,10 @@ def codec_frames(samples: int, hop_samples: int) -> int:
     return -(-samples // hop_samples)
 
 
-def decoder_rows(frames: int) -> int:
-    """Rows of the ViSAGe token layout for some codec frames: two per frame and one for the delay."""
+def decoder_rows(frames: int, rows_per_frame: int = 2, delay_rows: int = 1) -> int:
+    """Rows of a token layout for some codec frames; ViSAGe's has two per frame and one for the delay."""
     _check_count("frames", frames)
-    return 2 * frames + 1
+    return rows_per_frame * frames + delay_rows
 
 
 def latent_frames(duration_s: float, rate_hz: float, hop_samples: int, mel_frames: int) -> int:

@@ -25,6 +25,7 @@ import torch
 from torch import Tensor
 
 from spatialfoley.generators.visage.allowed_tokens import AllowedTokens
+from spatialfoley.timeline import decoder_rows
 
 Pattern = Literal["residual", "delay", "parallel", "interleave"]
 
@@ -98,7 +99,7 @@ class TokenLayout:
 
     def row_count(self, frames: int) -> int:
         """Decoder rows of a clip of `frames` codec frames."""
-        return self.period * (frames - 1) + self._tail
+        return decoder_rows(frames, self.period, self._tail - self.period)
 
     def frame_limit(self, rows: int) -> int:
         """Codec frames of the longest clip with at most `rows` decoder rows; 0 if not even one frame fits."""
