@@ -78,11 +78,12 @@ class Size:
     recordings: int = 4
     frames: int = 20
     rounds: int = 5
+    builds: tuple[int, ...] = (1, 2)
     engine_recordings: int = 500
     executors: tuple[str, ...] = ("processes", "ray") if find_spec("ray") else ("processes",)
 
 
-QUICK = Size(64, 96, 32, 8.2, 2, 2, 1, 2, ("processes",))
+QUICK = Size(64, 96, 32, 8.2, 1, 2, 1, (1,), 2, ("processes",))
 
 
 def timed(work: Callable[[], Any], rounds: int) -> tuple[float, float]:
@@ -225,7 +226,7 @@ def measure(size: Size, folder: Path, parts: Sequence[str]) -> dict[str, Any]:
         "native_views": unavailable_reason() or "C",
         "clip_s": CLIP_S,
         "frame_rate_hz": FRAME_RATE_HZ,
-        **asdict(size),
+        **{name: value for name, value in asdict(size).items() if name != "builds"},
     }
     if "projection" in parts:
         rates = measure_projections(panorama(size.height_px, 0), size.view_px, size.frames, size.rounds)
@@ -247,7 +248,7 @@ def measure(size: Size, folder: Path, parts: Sequence[str]) -> dict[str, Any]:
     if "builds" in parts:
         found["builds"] = [
             asdict(measure_build(recipe(recordings, folder / f"build-{workers}", workers, size)))
-            for workers in (1, 2)
+            for workers in size.builds
         ]
     if "engine" in parts:
         found["engine"] = [
