@@ -43,18 +43,9 @@ TARGETS = {"clip": 5.0, "training step": 4.0, "candidates": 2.0}
 def systems(tiny: bool = False) -> dict[str, VisageConfig]:
     """The networks that are compared, by name."""
     sizes = {name: getattr(VisageConfig.tiny(), name) for name in _WIDTHS} if tiny else {}
-    vocabulary = 256 if tiny else 16384
-    single = VisageConfig(
-        **sizes,
-        pattern="delay",
-        num_rvq=1,
-        dac_vocab_size=vocabulary,
-        dac_pad_token_id=vocabulary,
-        dac_sample_rate=24000,
-        dac_downsample_rate=320,
-        dac_frame_rate=75,
-        max_target_length=376,
-    )
+    shorter = {"dac_vocab_size": 256, "dac_pad_token_id": 256} if tiny else {}
+    single = VisageConfig.single_codebook(**sizes, **shorter)
+    vocabulary = single.dac_vocab_size
     return {
         "visage": VisageConfig(**sizes),
         "visage-sc": single,

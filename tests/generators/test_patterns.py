@@ -167,10 +167,20 @@ def test_w_of_a_mono_network_is_copied_to_y_z_x(levels: int) -> None:
     )
 
 
+def test_the_network_with_one_codebook_differs_in_tables_heads_and_positions_only() -> None:
+    with torch.device("meta"):
+        published, single = VisageModel(VisageConfig()), VisageModel(VisageConfig.single_codebook())
+    assert sum(parameter.numel() for parameter in single.parameters()) == 414_782_004
+    shapes = {key: value.shape for key, value in published.state_dict().items()}
+    for key, value in single.state_dict().items():
+        if not key.startswith(("model.decoder.embed_", "dac_heads.")):
+            assert shapes[key] == value.shape
+
+
 def test_the_longest_clip_fits_the_positions() -> None:
     published = VisageConfig()
     assert published.longest_frames == 430
-    single = VisageConfig(pattern="delay", num_rvq=1, max_target_length=376, dac_frame_rate=75)
-    assert single.longest_frames == 375
+    single = VisageConfig.single_codebook()
+    assert (single.longest_frames, single.layout.row_count(5 * 75)) == (375, 376)
     assert replace(single, pattern="interleave", max_target_length=750).longest_frames == 375
     assert replace(published, num_channels=1, max_target_length=860).longest_frames == 430

@@ -112,7 +112,7 @@ def sample_candidates(
         settings: How tokens are drawn.
         seed: Any non-negative integer.
         clip_indices: One number per clip. Noise depends on seed, number and candidate alone, and candidate 0 is the
-            clip that is made with one candidate.
+            clip that is made with one candidate (kernels other than the native ones may round it otherwise).
         candidates: N, at least 1.
         prefix: Codes (C, P, K) that every candidate of a clip goes on from.
         on_row: As for `sample_rows`.

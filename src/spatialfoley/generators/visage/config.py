@@ -205,6 +205,25 @@ class VisageConfig:
         }
 
     @classmethod
+    def single_codebook(cls, **changes: Any) -> VisageConfig:
+        """ViSAGe-SC as we read its slides: ViSAGe's network on UniCodec's tokens, five seconds in 376 rows.
+
+        Slides: one codebook of 16384 per channel, "no residual dependency", about half the rows. Ours: the
+        pattern, the rates, and that no size of the network changes.
+        """
+        ours: dict[str, Any] = {
+            "pattern": "delay",
+            "num_rvq": 1,
+            "dac_vocab_size": 16384,
+            "dac_pad_token_id": 16384,
+            "dac_sample_rate": 24000,
+            "dac_downsample_rate": 320,
+            "dac_frame_rate": 75,
+            "max_target_length": 376,
+        }
+        return cls(**{**ours, **changes})
+
+    @classmethod
     def tiny(cls, **changes: Any) -> VisageConfig:
         """A network small enough for tests, with the published structure."""
         small: dict[str, Any] = {
