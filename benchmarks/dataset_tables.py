@@ -154,7 +154,11 @@ def _stage_table(stages: list[StageTime], found: dict[str, Any]) -> list[str]:
     lines += [
         "",
         _verdict("seconds of clips per CPU second, biaudio_clips", made_s / cut_s, LEAST_TIMES_REAL),
-        _verdict("seconds of clips per CPU second, all stages", made_s / whole_s, LEAST_TIMES_REAL),
+        _verdict(
+            "seconds of recordings per CPU second, all stages",
+            found["duration_s"] / whole_s,
+            LEAST_TIMES_REAL,
+        ),
     ]
     return lines
 

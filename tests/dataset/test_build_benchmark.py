@@ -68,7 +68,7 @@ def test_tables_say_what_the_figures_say() -> None:
     assert "| py360convert | not installed |" in text
     assert "| ours, C | 2.00 | 2.00 | 2.08 | 10.0 |" in text
     assert "reached: 4.0 seconds of clips per CPU second, biaudio_clips" in text
-    assert "reached: 2.7 seconds of clips per CPU second, all stages" in text
+    assert "reached: 3.3 seconds of recordings per CPU second, all stages" in text
     assert "| 2 | 10 | 0.400 | 2.50 | 1.00 | 1.60 |" in text
     assert "2 workers on free cores would be 1.60 times as fast as 1." in text
 
