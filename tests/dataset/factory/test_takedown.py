@@ -191,3 +191,18 @@ def test_killed_at_any_moment_a_takedown_is_finished_by_the_next(good: Path, tmp
         take_down(root, [GONE, CLIP], day="2026-01-31")
         assert check(root).findings == []
         assert contents(root) == contents(whole)
+
+
+def test_killed_behind_the_manifest_a_takedown_still_brings_the_index_up_to_date(
+    copy: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def killed(root: Path) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr("spatialfoley.dataset.factory.takedown.write_index", killed)
+        with pytest.raises(KeyboardInterrupt):
+            take_down(copy, [GONE])
+    assert check(copy).findings  # the index still speaks of the clips
+    take_down(copy, [GONE])
+    assert check(copy).findings == []

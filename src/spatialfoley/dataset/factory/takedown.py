@@ -35,6 +35,9 @@ from spatialfoley.dataset.factory.takedown_files import clear_files
 from spatialfoley.dataset.factory.taken_down import TakenDown, add_taken_down, read_taken_down
 from spatialfoley.media.atomic import atomic_path
 
+UNFINISHED_FILE = ".takedown.unfinished"
+"""Beside the lists while they are being rewritten."""
+
 _NAMED_IN_ERRORS = 5
 
 
@@ -132,15 +135,20 @@ def apply_takedown(
             state.keep_shards(_state_row(state, row) for row in rows)
         write_shard_list(root, rows)
     clear_files(root, names, dropped)
+    mark = root / UNFINISHED_FILE
     if dropped:
+        mark.touch()
         # The manifest comes last of the lists: as long as it speaks of a clip, a takedown is not finished.
         _filter(root / REJECTED_FILE, names)
         _filter(root / FAILED_FILE, names)
         _rewrite_funnel(root, rows, len(gone))
         _filter(root / MANIFEST_FILE, names)
+    if mark.exists():
+        # Index and card are made of the manifest: killed behind it, a takedown has only these left to do.
         write_index(root)
         if (root / CARD_FILE).is_file():
             write_card(root)
+        mark.unlink()
     return sum(map(len, dropped.values())), len(dropped)
 
 
