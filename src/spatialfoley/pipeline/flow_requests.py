@@ -1,31 +1,17 @@
 """What is asked of a flow (MMAudio, ViSAudio, the tiny twins) for a video: from a file to its set of files."""
 
-from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
-from spatialfoley.media.video import read_video
-from spatialfoley.media.view import is_panorama
-from spatialfoley.pipeline.batch import Job
-from spatialfoley.pipeline.clip import Camera, Report
-from spatialfoley.pipeline.field_requests import camera_record, weights_of
+from spatialfoley.pipeline.commission import Commission, weights_of
 from spatialfoley.pipeline.flow_chain import FlowPipeline
 from spatialfoley.pipeline.flow_clip import FlowRequest
-from spatialfoley.pipeline.products import ProductSet, layout_outputs, write_products
+from spatialfoley.pipeline.products import layout_outputs
 from spatialfoley.pipeline.twin_chain import TwinPipeline
-from spatialfoley.pipeline.unfinished import MadeSound, fingerprint, streamed_sound
-from spatialfoley.pipeline.versions import installed_versions
-from spatialfoley.spatial.direction import Direction
-
-if TYPE_CHECKING:
-    from spatialfoley.pipeline.requests import Request
+from spatialfoley.pipeline.unfinished import MadeSound
 
 AnyFlow = FlowPipeline | TwinPipeline
-
-_GENERATING_SHARE = 0.95
-"""Part of the time that the sound takes; the rest is writing files."""
 
 
 def flow_outputs(pipe: AnyFlow) -> tuple[str, ...]:
@@ -33,79 +19,41 @@ def flow_outputs(pipe: AnyFlow) -> tuple[str, ...]:
     return layout_outputs(pipe.layout)
 
 
-def fulfil_flow(
-    request: "Request",
-    job: Job,
-    out: Path,
-    pipe: AnyFlow,
-    record: Mapping[str, Any],
-    report: Report = lambda fraction: None,
-    camera: Camera | None = None,
-) -> dict[str, Path]:
+def fulfil_flow(asked: Commission, pipe: AnyFlow) -> dict[str, Path]:
     """Generate one video's sound and write its files.
 
     A clip of one window is made in memory; a longer one window by window on disk.
 
     Args:
-        request: what is asked, with the outputs settled.
-        job: the video, and the name of its files.
-        out: folder of the files.
+        asked: the video, and what is asked of it.
         pipe: the model.
-        record: what the sidecar says of the request.
-        report: told the fraction done.
-        camera: where the picture's centre points, for a field; None for the request's.
 
     Returns:
         Path of each kind of output, and of the "sidecar".
     """
-    assert request.outputs is not None
-    video = read_video(job.source, request.start_s, request.duration_s)
-    panorama = is_panorama(video) if request.panorama is None else request.panorama
-    if pipe.layout != "foa":
-        camera = Direction(0.0)  # ears are at the camera, wherever it looks
-    elif camera is None:
-        camera = request.camera_of(video)
-    asked = FlowRequest(
+    request, video, camera = asked.request, asked.video, asked.camera
+    flow = FlowRequest(
         request.text,
         request.negative_text,
         request.seed,
         request.steps,
         request.guidance,
         request.rate_hz,
-        panorama,
+        asked.panorama,
     )
-
-    def generating(part: float) -> None:
-        report(part * _GENERATING_SHARE)
-
     with ExitStack() as stack:
         if len(pipe.steps.plan(video.duration_s).starts) == 1:
-            made = MadeSound(*pipe.generate(video, asked, generating, camera))
+            made = MadeSound(*pipe.generate(video, flow, asked.generating, camera))
         else:
-            maker = pipe.windows(video.walked(), asked, generating, camera)
-            key = fingerprint(record, pipe.describe(), camera)
-            streamed = streamed_sound(maker, out, job.name, video.duration_s, request.rate_hz, key)
-            made = stack.enter_context(streamed)
-        guidance = pipe.guidance(asked.guidance)
-        sidecar = {
-            "request": record,
-            "model": pipe.describe(),
+            maker = pipe.windows(video.walked(), flow, asked.generating, camera)
+            made = stack.enter_context(asked.streamed(maker, pipe.describe()))
+        guidance = pipe.guidance(flow.guidance)
+        details = {
             "sampling": {
-                **asdict(pipe.settings(asked.steps)),
+                **asdict(pipe.settings(flow.steps)),
                 "guidance": guidance.name,
                 "branches": weights_of(guidance),
             },
-            "text": {"wanted": asked.text, "unwanted": asked.negative_text},
-            "camera": camera_record(camera),
-            "picture": {"panorama": panorama, "duration_s": video.duration_s, "frames": video.frame_count},
-            "sound": made.record(),
-            "versions": installed_versions(),
+            "text": {"wanted": flow.text, "unwanted": flow.negative_text},
         }
-        return write_products(
-            video,
-            made.sound,
-            camera,
-            ProductSet(out, job.name, request.outputs, panorama, request.fov_deg),
-            sidecar,
-            lambda part: report(_GENERATING_SHARE + part * (1 - _GENERATING_SHARE)),
-        )
+        return asked.deliver(made, pipe.describe(), details)

@@ -10,6 +10,7 @@ from spatialfoley.pipeline.batch import Job, input_identity, is_done, sidecar_pa
 from spatialfoley.pipeline.camera_file import CameraFile, read_camera_file
 from spatialfoley.pipeline.chain import Pipeline
 from spatialfoley.pipeline.clip import Camera, Report
+from spatialfoley.pipeline.commission import Commission
 from spatialfoley.pipeline.compressed import CompressedPipeline
 from spatialfoley.pipeline.field_requests import fulfil_field
 from spatialfoley.pipeline.flow_requests import fulfil_flow
@@ -24,6 +25,7 @@ from spatialfoley.pipeline.products import (
 from spatialfoley.pipeline.two_stage import TwoStagePipeline
 from spatialfoley.pipeline.two_stage_requests import fulfil_two_stage, mono_file_record
 from spatialfoley.spatial.direction import Direction
+from spatialfoley.spatial.signal import Layout
 
 _RATES_HZ = (8_000, 192_000)
 _OF_THE_CAMERA = ("azimuth_deg", "elevation_deg", "camera_file")
@@ -216,11 +218,13 @@ def fulfil(
     """
     request = settled(request, pipe)
     record = _record(request, job, pipe)
+    layout: Layout = "foa" if isinstance(pipe, Pipeline) else pipe.layout
+    asked = Commission.open(request, job, out, record, report, camera, layout)
     if isinstance(pipe, Pipeline):
-        return fulfil_field(request, job, out, pipe, record, report, camera)
+        return fulfil_field(asked, pipe)
     if isinstance(pipe, TwoStagePipeline | CompressedPipeline):
-        return fulfil_two_stage(request, job, out, pipe, record, report, camera)
-    return fulfil_flow(request, job, out, pipe, record, report, camera)
+        return fulfil_two_stage(asked, pipe)
+    return fulfil_flow(asked, pipe)
 
 
 def _record(request: Request, job: Job, pipe: AnyPipeline) -> dict[str, Any]:
