@@ -91,6 +91,24 @@ def test_a_worker_that_dies_or_hangs_costs_its_record_only(tmp_path: Path) -> No
     assert failed["n-0003"]["reason"] == "time"
 
 
+def test_workers_that_cannot_begin_are_not_the_recordings_fault(tmp_path: Path) -> None:
+    file = tmp_path / "build.yaml"
+    file.write_text(yaml.safe_dump(settings(tmp_path / "set", count=2)))
+    script = tmp_path / "unguarded.py"
+    script.write_text(
+        "from pathlib import Path\n"
+        "from spatialfoley.dataset.factory.config import read_build\n"
+        "from spatialfoley.dataset.factory.runner import build\n"
+        f"build(read_build(Path({str(file)!r})))\n"
+    )
+    paths = os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
+    ended = subprocess.run(
+        [sys.executable, str(script)], env={**os.environ, "PYTHONPATH": paths}, capture_output=True, text=True
+    )
+    assert ended.returncode != 0
+    assert "worker processes end before they begin (exit code 1); a script has to build under" in ended.stderr
+
+
 def test_a_network_that_comes_back_brings_what_was_missing(tmp_path: Path) -> None:
     there = tmp_path / "mended"
     first = build(config(tmp_path / "set", network=[2, 7], mends_when=str(there)))

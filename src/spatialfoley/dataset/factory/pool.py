@@ -73,6 +73,9 @@ class Executor(Protocol):
         """Stop everything."""
 
 
+_READY = "ready"
+
+
 class WorkerPool:
     """Processes of this machine."""
 
@@ -101,7 +104,11 @@ class WorkerPool:
         raise ValueError("no worker is free; ask free() before")
 
     def wait(self, longest_s: float) -> list[Finished]:
-        """Tasks that ended; workers that died or took too long are replaced."""
+        """Tasks that ended; workers that died or took too long are replaced.
+
+        Raises:
+            ValueError: A worker died before it could take a task: so would all others.
+        """
         busy = [(place, worker) for place, worker in enumerate(self._workers) if worker.task is not None]
         until = min([longest_s, *(worker.left_s() for _, worker in busy)])
         if not busy:
@@ -147,6 +154,7 @@ class _Worker:
         self.process, self.pipe = process, pipe
         self.task: Task | None = None
         self._began_s = 0.0
+        self._ready = False
 
     def give(self, task: Task) -> None:
         self.pipe.send(task)
@@ -163,8 +171,12 @@ class _Worker:
         assert task is not None
         seconds = time.monotonic() - self._began_s
         try:
-            if self.pipe.poll():
-                value, sentence = self.pipe.recv()
+            while self.pipe.poll():
+                message = self.pipe.recv()
+                if message == _READY:
+                    self._ready = True
+                    continue
+                value, sentence = message
                 self.task = None
                 return Finished(task.number, value, "bug" if sentence else None, sentence, seconds)
         except (EOFError, OSError):
@@ -172,6 +184,12 @@ class _Worker:
             code = self.process.exitcode
             cause = f"signal {-code}" if code is not None and code < 0 else f"exit code {code}"
             self.stop()
+            if not self._ready:
+                # Otherwise every record would be blamed for it, one after the other.
+                raise ValueError(
+                    f"worker processes end before they begin ({cause}); a script has to build under "
+                    "if __name__ == '__main__':"
+                ) from None
             return Finished(task.number, None, "crash", f"its process died with {cause}", seconds)
         if seconds < task.limit_s:
             return None
@@ -191,6 +209,7 @@ def _serve(pipe: Connection) -> None:
     """Do what comes through the pipe until it is closed."""
     # An interrupt is the coordinator's matter: it stops the workers.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    pipe.send(_READY)
     while True:
         try:
             task: Task = pipe.recv()
