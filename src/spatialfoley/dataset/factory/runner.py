@@ -11,7 +11,7 @@ import heapq
 import shutil
 import time
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,7 @@ from spatialfoley.dataset.factory.index import write_index
 from spatialfoley.dataset.factory.lists import BuildReport, write_lists
 from spatialfoley.dataset.factory.lock import build_lock
 from spatialfoley.dataset.factory.pool import Executor, Finished, Task, WorkerPool
+from spatialfoley.dataset.factory.progress import Progress, Tally
 from spatialfoley.dataset.factory.records import FileRef, Record
 from spatialfoley.dataset.factory.shard_list import listed, write_shard_list
 from spatialfoley.dataset.factory.shards import content_hash, shard_name, write_shard
@@ -38,8 +39,6 @@ _IN_FLIGHT = 2
 """Records under way for each worker: enough that none waits for another's last stage."""
 _OPEN_GROUPS = 4
 """Shards whose recordings are under way at a time, at least: the last of one should not keep the next waiting."""
-
-Progress = Callable[[str, float], None]
 
 
 def build(
@@ -96,7 +95,8 @@ class _Build:
     def __init__(
         self, config: BuildConfig, root: Path, state: BuildState, hands: Executor, progress: Progress
     ) -> None:
-        self.config, self.root, self.state, self.hands, self.progress = config, root, state, hands, progress
+        self.config, self.root, self.state, self.hands = config, root, state, hands
+        self.tally = Tally(progress)
         self.specs, self.chains = config.specs(), config.chains()
         # The whole is known by the last stage, or by the source where there is no stage.
         self.chain = self.chains[-1] if self.chains else "source"
@@ -110,7 +110,7 @@ class _Build:
             if isinstance(stage, ComparingStage)
         }
         self.numbers = 0
-        self.total, self.begun = 0, 0
+        self.begun = 0
 
     def run(self, retry: set[str]) -> None:
         """Go on until nothing is left to do."""
@@ -120,7 +120,7 @@ class _Build:
                 self.state.forget(result)
                 self.state.open_group(self._group_of(result.recording))
         pending = self._pending_groups()
-        self.total = sum(group.recordings for group in pending)
+        self.tally.total = sum(group.recordings for group in pending)
         while pending or self.groups:
             self._admit(pending)
             self._start_ready()
@@ -249,6 +249,7 @@ class _Build:
         assert job.record is not None
         result = self._result(job, job.record, value, seconds)
         self.state.store(result, (self.chains[job.stage], kept) if kept is not None else None)
+        self.tally.add(result)
         group = self.groups[job.group]
         group.open -= 1
         self._take(result, group)
@@ -358,9 +359,9 @@ class _Build:
         return min(_WAIT_S, max(0.0, self.later[0][0] - time.monotonic()))
 
     def _tell(self) -> None:
-        open_ = sum(group.open for group in self.groups.values())
-        label = f"{self.begun}/{self.total} recordings begun, {open_} records under way"
-        self.progress(label, max(0, self.begun - len(self.groups)) / max(1, self.total))
+        jobs = [*self.ready, *self.running.values(), *(job for _, _, job in self.later)]
+        under_way = {job.record.recording for job in jobs if job.record is not None}
+        self.tally.show(self.begun, len(under_way))
 
     def _group_of(self, recording: str) -> int:
         return self._place_of(recording) // self.config.shards.recordings
