@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from spatialfoley.evaluation.metrics.overlap_windows import SCORE_RATE_HZ
 from spatialfoley.evaluation.pairs.clip_scoring import Record
 from spatialfoley.evaluation.pairs.matching import Matching, listed
 
@@ -62,9 +63,10 @@ def _said_of(name: str, rows: Sequence[Record]) -> list[str]:
     rates = Counter((row["rate_hz"], row["truth_rate_hz"]) for row in rows)
     said = [f"{what} ({count} clips)" for what, count in done.items()]
     said += [
-        f"{count} clips at {rate} Hz with a truth at {true_rate} Hz, both brought to 16000 Hz for the scores"
+        f"{count} clips at {rate} Hz with a truth at {true_rate} Hz, both brought to {SCORE_RATE_HZ} Hz for the "
+        "scores"
         for (rate, true_rate), count in sorted(rates.items())
-        if (rate, true_rate) != (16000, 16000)
+        if (rate, true_rate) != (SCORE_RATE_HZ, SCORE_RATE_HZ)
     ]
     fitted = [row["fitted_s"] for row in rows if abs(row["fitted_s"]) > 5e-4]
     if fitted:
