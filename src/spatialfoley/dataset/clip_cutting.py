@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from itertools import tee
 from pathlib import Path
@@ -13,7 +13,7 @@ import numpy as np
 
 from spatialfoley import timeline
 from spatialfoley.dataset.factory.records import Record, clip_id
-from spatialfoley.dataset.factory.stage import ItemProblem, Rejected, Workspace
+from spatialfoley.dataset.factory.stage import ItemProblem, Outcome, Passed, Rejected, Workspace
 from spatialfoley.kernels.panorama_view import PanoramaView
 from spatialfoley.media.mux import write_frames
 from spatialfoley.media.sound_file import SoundFile
@@ -112,6 +112,27 @@ def places(recording: Recording, clip_s: float, hop_s: float) -> list[Place] | R
         f"it lasts {recording.duration_s:.2f} s, too short for {what} of {clip_s:g} s",
         {"duration_s": round(recording.duration_s, 3), "clip_s": clip_s},
     )
+
+
+def cut(
+    record: Record, space: Workspace, clip_s: float, hop_s: float, make: Callable[[Recording, Place], Record]
+) -> Outcome:
+    """All clips of a recording, or why there are none.
+
+    Args:
+        record: The recording.
+        space: Where its files lie.
+        clip_s: Length of a clip.
+        hop_s: From clip to clip, where the recording lists none.
+        make: Makes the clip at a place.
+    """
+    recording = open_recording(record, space)
+    if isinstance(recording, Rejected):
+        return recording
+    found = places(recording, clip_s, hop_s)
+    if isinstance(found, Rejected):
+        return found
+    return Passed(tuple(make(recording, place) for place in found))
 
 
 def clip_record(recording: Recording, place: Place) -> Record:

@@ -20,14 +20,13 @@ from spatialfoley.dataset.clip_cutting import (
     Recording,
     check_lengths,
     clip_record,
-    open_recording,
-    places,
+    cut,
     seen,
     within_full_scale,
     write_view,
 )
 from spatialfoley.dataset.factory.records import FileRef, Record
-from spatialfoley.dataset.factory.stage import Outcome, Passed, Rejected, Workspace
+from spatialfoley.dataset.factory.stage import Outcome, Workspace
 from spatialfoley.kernels.panorama_view import PanoramaView
 from spatialfoley.media.flac import write_flac
 from spatialfoley.spatial.direction import CameraPose, Direction
@@ -86,14 +85,14 @@ class YtAmbigenClips:
 
     def run(self, record: Record, space: Workspace) -> Outcome:
         """Cut, look and listen."""
-        recording = open_recording(record, space)
-        if isinstance(recording, Rejected):
-            return recording
-        found = places(recording, self.clip_s, self.hop_s)
-        if isinstance(found, Rejected):
-            return found
         view = self._view()
-        return Passed(tuple(self._clip(recording, place, view, space) for place in found))
+        return cut(
+            record,
+            space,
+            self.clip_s,
+            self.hop_s,
+            lambda recording, place: self._clip(recording, place, view, space),
+        )
 
     def _clip(self, recording: Recording, place: Place, view: PanoramaView, space: Workspace) -> Record:
         clip = clip_record(recording, place)
