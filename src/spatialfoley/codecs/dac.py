@@ -33,6 +33,7 @@ class DacCodec:
         hop_samples: Samples of one codec frame.
         frame_rate_hz: Nominal codec frames per second, cut to an integer as ViSAGe counts them.
         levels: Codebooks of one channel.
+        vocabulary_size: Entries of each codebook.
     """
 
     def __init__(self, model: DacModel) -> None:
@@ -41,6 +42,7 @@ class DacCodec:
         self.hop_samples: int = model.config.hop_length
         self.frame_rate_hz: int = self.rate_hz // self.hop_samples
         self.levels: int = model.config.n_codebooks
+        self.vocabulary_size: int = model.config.codebook_size
 
     @classmethod
     def load(cls, path: Path, device: str = "cpu") -> DacCodec:
@@ -140,7 +142,7 @@ class DacCodec:
                 f"codes has the shape {tuple(codes.shape)}, but must be (batch, at least 1 frame, "
                 f"a multiple of {self.levels})"
             )
-        largest = self.model.config.codebook_size - 1
+        largest = self.vocabulary_size - 1
         if int(codes.min()) < 0 or int(codes.max()) > largest:
             raise ValueError(
                 f"codes must lie in 0 to {largest}, but span {int(codes.min())} to {int(codes.max())}"

@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 from safetensors.torch import save_file
-from torch import nn
+from torch import Tensor, nn
 
 from spatialfoley.media.atomic import atomic_path
 
@@ -36,8 +36,15 @@ def load_checkpoint(folder: Path) -> dict[str, Any] | None:
 
 def export_weights(model: nn.Module, weights: Path, settings: Mapping[str, Any], settings_path: Path) -> None:
     """Write a trained part as pipelines load it: its settings as JSON, its weights in float16."""
+    export_tensors(model.state_dict(), weights, settings, settings_path)
+
+
+def export_tensors(
+    state: Mapping[str, Tensor], weights: Path, settings: Mapping[str, Any], settings_path: Path
+) -> None:
+    """As `export_weights`, of weights by key."""
     with atomic_path(settings_path) as path:
         path.write_text(json.dumps(dict(settings), indent=1) + "\n", encoding="utf-8")
-    halved = {name: tensor.half().contiguous() for name, tensor in model.state_dict().items()}
+    halved = {name: tensor.half().contiguous() for name, tensor in state.items()}
     with atomic_path(weights) as path:
         save_file(halved, path)

@@ -12,13 +12,13 @@ from torch import Tensor, nn
 
 from spatialfoley.dataset.clip_tensors import ClipTensors
 from spatialfoley.dataset.world_tokens import WorldTokensSettings, world_clip_tensors
-from spatialfoley.generators.visage.checkpoint import start_from_mono
+from spatialfoley.generators.visage.checkpoint import start_from
 from spatialfoley.generators.visage.config import VisageConfig
 from spatialfoley.generators.visage.model import VisageConditions, VisageModel
 from spatialfoley.generators.visage.objective import codebook_loss, drop_conditions, sparse_codebook_loss
-from spatialfoley.training.checkpoints import export_weights
+from spatialfoley.generators.visage.trimmed_tables import trim_tables
+from spatialfoley.training.checkpoints import export_tensors
 from spatialfoley.training.settings import RecipeError, TrainingSettings, from_mapping
-from spatialfoley.weights import load_state_dict
 
 
 @dataclasses.dataclass(frozen=True)
@@ -61,7 +61,7 @@ class VisageTask:
         torch.manual_seed(settings.seed)
         self.visage = VisageModel(self.config)
         if settings.initialize_from is not None:
-            self._initialize(Path(settings.initialize_from))
+            start_from(self.visage, Path(settings.initialize_from))
         self.model: nn.Module = TrainingPass(self.visage, self.objective.masked_loss)
 
     def _check_shapes(self) -> None:
@@ -70,14 +70,6 @@ class VisageTask:
         wanted = {"codebooks": self.config.codebooks, "d_clip": self.config.d_clip}
         if found != wanted:
             raise RecipeError(f"the clip tensors have {found}, but the model is set to {wanted}")
-
-    def _initialize(self, path: Path) -> None:
-        """Start from a checkpoint; a mono one gives its W to Y, Z and X, as published."""
-        weights = load_state_dict(path)
-        if f"dac_heads.{self.config.codebooks - 1}.weight" in weights:
-            self.visage.load_state_dict(weights)
-        else:
-            start_from_mono(self.visage, weights)
 
     def batch(self, generator: torch.Generator) -> tuple[VisageConditions, Tensor]:
         """Conditions and codes [B, S, K] of clips drawn with replacement."""
@@ -133,9 +125,9 @@ class VisageTask:
         return figures
 
     def export(self, folder: Path) -> None:
-        """Write config.json and model.safetensors in the published layout (float16)."""
-        settings = self.config.to_dict()
-        export_weights(self.visage, folder / "model.safetensors", settings, folder / "config.json")
+        """Write config.json and model.safetensors in the published layout (float16), tables trimmed."""
+        state = trim_tables(self.visage.state_dict(), self.config)
+        export_tensors(state, folder / "model.safetensors", self.config.to_dict(), folder / "config.json")
 
 
 class TrainingPass(nn.Module):

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from spatialfoley.generators.visage.config import VisageConfig
 from spatialfoley.generators.visage.model import VisageModel
+from spatialfoley.generators.visage.trimmed_tables import restore_tables
 from spatialfoley.weights import compare_keys, load_state_dict
 
 _CONFIG_FILE = "config.json"
@@ -27,7 +28,8 @@ def load_visage(
     """Read a checkpoint folder.
 
     Args:
-        folder: Holds config.json and the weights (model.safetensors or pytorch_model.bin, in shards or not).
+        folder: Holds config.json and the weights (model.safetensors or pytorch_model.bin, in shards or not), their
+            token tables whole or trimmed (`trimmed_tables`).
         device: Where to put the network.
         dtype: Type of the weights.
 
@@ -39,7 +41,7 @@ def load_visage(
             are missing or unexpected (they are listed).
     """
     config = read_config(folder)
-    state = load_state_dict(folder)
+    state = restore_tables(load_state_dict(folder), config, folder)
     _check_sizes(config, state, folder)
     with torch.device("meta"):
         model = VisageModel(config)
@@ -70,6 +72,33 @@ def read_config(folder: Path) -> VisageConfig:
         return VisageConfig.from_dict(json.loads(path.read_text(encoding="utf-8")))
     except (ValueError, TypeError) as problem:
         raise ValueError(f"{path}: {problem}") from problem
+
+
+def start_from(model: VisageModel, path: Path) -> None:
+    """Start a network from the weights of another run; a mono one gives its W to Y, Z and X, as published.
+
+    Args:
+        model: Changed in place.
+        path: A checkpoint folder, or a file of weights; its token tables may be trimmed where a config.json lies
+            beside them.
+
+    Raises:
+        ValueError: If the tokens are others than the network's, or keys or shapes do not fit; they are listed.
+    """
+    state, folder = load_state_dict(path), path if path.is_dir() else path.parent
+    if (folder / _CONFIG_FILE).is_file():
+        state = restore_tables(state, read_config(folder), folder)
+    head = state.get("dac_heads.0.weight")
+    if head is not None and len(head) != model.config.dac_vocab_size:
+        raise ValueError(
+            f"{path} was trained on tokens 0 to {len(head) - 1}, but dac_vocab_size is "
+            f"{model.config.dac_vocab_size}; start from a network of the same codec"
+        )
+    if f"dac_heads.{model.config.codebooks - 1}.weight" in state:
+        _check_keys(model.state_dict(), state, path)
+        model.load_state_dict(state)
+    else:
+        start_from_mono(model, state)
 
 
 @torch.no_grad()
