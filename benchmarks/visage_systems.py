@@ -3,7 +3,8 @@
 Called by `visage_decode.py --systems`. Weights are random. ViSAGe has 9 codebooks per channel, 86 codec frames a
 second and 861 rows per 5-second clip. ViSAGe-SC, in our reading, has one codebook of 16384 per channel, 75 frames a
 second, the pattern `delay` and 376 rows; once with all tokens and once with those of UniCodec's domain of other
-sounds (8192 to 16383), which are all that a model trained on that domain needs.
+sounds (8192 to 16383), which are all that a model trained on that domain needs. Ours, with that domain too: 3 or 5
+codec frames of a channel in one row (`spatialfoley.codecs.grouped`), 126 or 76 rows.
 
 A step is the network and the drawing of its tokens. Seconds per clip are rows times the mean step over three
 positions (first, middle, last; weights 1, 2, 1), in process CPU time; all systems take turns step by step.
@@ -25,9 +26,10 @@ from torch import Tensor
 
 from spatialfoley.generators.guidance import Guidance, mix_branches
 from spatialfoley.generators.visage.candidates import TokenLikelihood
+from spatialfoley.generators.visage.conditions import VisageConditions
 from spatialfoley.generators.visage.config import VisageConfig
 from spatialfoley.generators.visage.engine import DecoderEngine, DecoderRun
-from spatialfoley.generators.visage.model import VisageConditions, VisageModel
+from spatialfoley.generators.visage.model import VisageModel
 from spatialfoley.generators.visage.objective import codebook_loss
 from spatialfoley.generators.visage.sampler import SamplingSettings, SeededNoise, draw_tokens
 
@@ -46,11 +48,24 @@ def systems(tiny: bool = False) -> dict[str, VisageConfig]:
     shorter = {"dac_vocab_size": 256, "dac_pad_token_id": 256} if tiny else {}
     single = VisageConfig.single_codebook(**sizes, **shorter)
     vocabulary = single.dac_vocab_size
+    one_domain = replace(single, token_ranges=((vocabulary // 2, vocabulary),))
     return {
         "visage": VisageConfig(**sizes),
         "visage-sc": single,
-        "visage-sc, one domain": replace(single, token_ranges=((vocabulary // 2, vocabulary),)),
+        "visage-sc, one domain": one_domain,
+        "visage-sc, 3 frames a row": _several_frames_a_row(one_domain, 3),
+        "visage-sc, 5 frames a row": _several_frames_a_row(one_domain, 5),
     }
+
+
+def _several_frames_a_row(config: VisageConfig, frames: int) -> VisageConfig:
+    return replace(
+        config,
+        num_rvq=config.num_rvq * frames,
+        dac_frame_rate=config.dac_frame_rate // frames,
+        dac_downsample_rate=config.dac_downsample_rate * frames,
+        max_target_length=config.longest_frames // frames + 1,
+    )
 
 
 _WIDTHS = (
@@ -116,7 +131,9 @@ def compare_systems(
     """
     results: dict[str, Any] = {"parameters": {}, "kernel": {}}
     configs = systems(options.tiny)
-    if options.device == "cpu":
+    if options.only:
+        configs = {name: configs[name] for name in configs if name == "visage" or name in options.only}
+    if options.device == "cpu" and not options.only:
         results["reference"] = {"one clip": _reference_seconds(configs, reference, options)}
         _print_clips("reference scheme, one clip, without drawing", results["reference"]["one clip"])
         gc.collect()

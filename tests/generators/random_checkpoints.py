@@ -5,8 +5,9 @@ from pathlib import Path
 import torch
 
 from spatialfoley.generators.visage.checkpoint import save_visage
+from spatialfoley.generators.visage.conditions import VisageConditions
 from spatialfoley.generators.visage.config import VisageConfig
-from spatialfoley.generators.visage.model import VisageConditions, VisageModel
+from spatialfoley.generators.visage.model import VisageModel
 
 
 def random_model(config: VisageConfig, seed: int = 0, scale: float = 0.3) -> VisageModel:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import pytest
 import torch
 
+from spatialfoley.generators.visage.conditions import VisageConditions
 from spatialfoley.generators.visage.config import VisageConfig
 from spatialfoley.generators.visage.engine import DecoderEngine
 from spatialfoley.generators.visage.kernels import EXACT_KERNELS, unavailable_reason
-from spatialfoley.generators.visage.model import VisageConditions, VisageModel
+from spatialfoley.generators.visage.model import VisageModel
 from spatialfoley.generators.visage.sampler import SamplingSettings, SeededNoise, sample_rows
 from spatialfoley.generators.visage.stepper import plain_stepper
 from spatialfoley.generators.visage.torch_layers import TorchLayers

@@ -2,8 +2,9 @@
 
 import torch
 
+from spatialfoley.generators.visage.conditions import VisageConditions
 from spatialfoley.generators.visage.config import VisageConfig
-from spatialfoley.generators.visage.model import VisageConditions, VisageModel
+from spatialfoley.generators.visage.model import VisageModel
 from spatialfoley.generators.visage.objective import codebook_loss, sparse_codebook_loss
 
 

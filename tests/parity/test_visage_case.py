@@ -16,8 +16,9 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from spatialfoley.generators.guidance import Guidance
+from spatialfoley.generators.visage.conditions import VisageConditions
 from spatialfoley.generators.visage.config import VisageConfig
-from spatialfoley.generators.visage.model import RowLogits, VisageConditions, VisageModel
+from spatialfoley.generators.visage.model import RowLogits, VisageModel
 from spatialfoley.generators.visage.objective import codebook_loss, drop_conditions
 from spatialfoley.generators.visage.sampler import (
     SamplingSettings,

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from spatialfoley.features import FrameFeatures
 from spatialfoley.generators.guidance import Guidance
-from spatialfoley.generators.visage.model import VisageConditions
+from spatialfoley.generators.visage.conditions import VisageConditions
 from spatialfoley.generators.visage.sampler import SamplingSettings
 from spatialfoley.pipeline.windows import WindowPlan
 from spatialfoley.spatial.direction import CameraPose, Direction

@@ -11,8 +11,9 @@ from torch import Tensor
 
 from spatialfoley import timeline
 from spatialfoley.generators.guidance import Guidance
+from spatialfoley.generators.visage.conditions import VisageConditions
 from spatialfoley.generators.visage.engine import DecoderEngine
-from spatialfoley.generators.visage.model import VisageConditions, VisageModel
+from spatialfoley.generators.visage.model import VisageModel
 from spatialfoley.generators.visage.sampler import (
     SamplingSettings,
     SeededNoise,

@@ -20,7 +20,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from spatialfoley.generators.visage.model import DecoderLayer
+from spatialfoley.generators.visage.layers import DecoderLayer
 from spatialfoley.media.atomic import atomic_path
 from spatialfoley.media.errors import MediaError
 

@@ -10,7 +10,8 @@ from torch import Tensor
 from torch.nn import functional
 
 from spatialfoley.generators.visage.allowed_tokens import AllowedTokens
-from spatialfoley.generators.visage.model import RowLogits, VisageConditions, VisageModel
+from spatialfoley.generators.visage.conditions import VisageConditions
+from spatialfoley.generators.visage.model import RowLogits, VisageModel
 from spatialfoley.generators.visage.token_layout import IGNORED_LABEL, TokenLayout
 
 DropRule = Literal["published", "per_sample"]

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from spatialfoley.generators.visage.kernels import Kernel, LinearFunction, build_linear
-from spatialfoley.generators.visage.model import Attention, DecoderLayer
+from spatialfoley.generators.visage.layers import Attention, DecoderLayer
 
 # From here on two batched products outrun the fused attention, which costs fewer calls.
 _WIDE = 512
