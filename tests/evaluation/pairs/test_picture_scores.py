@@ -3,7 +3,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from spatialfoley.evaluation.networks.embedding_plugin import AgreementScorer
 from spatialfoley.evaluation.networks.synchformer_pair import SyncScorer
 from spatialfoley.evaluation.pairs import run as pair_run
 from spatialfoley.evaluation.pairs.matching import SoundSource
@@ -16,6 +15,7 @@ from spatialfoley.evaluation.pairs.picture_scores import (
 )
 from spatialfoley.evaluation.pairs.run import PairSettings, score_systems
 from spatialfoley.media.mux import write_frames
+from spatialfoley.weights.agreement import AgreementScorer
 from tests.evaluation.networks.test_synchformer_pair import pair_that_says
 from tests.evaluation.pairs.sounds import mono, sound, wave, write
 

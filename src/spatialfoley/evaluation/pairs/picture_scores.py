@@ -9,11 +9,11 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from spatialfoley.evaluation.networks.embedding_plugin import AgreementScorer, load_plugin
 from spatialfoley.evaluation.networks.synchformer_pair import SyncScorer
 from spatialfoley.features.frame_choice import published_frame_indices
 from spatialfoley.media.video import read_video
 from spatialfoley.spatial.signal import SpatialAudio
+from spatialfoley.weights.agreement import AgreementScorer, load_plugin
 
 AGREEMENT_RATE_HZ = 8.0
 AGREEMENT_SIDE_PX = 256

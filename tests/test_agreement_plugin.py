@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from spatialfoley.evaluation.networks.embedding_plugin import PluginInfo, list_plugins, load_plugin
+from spatialfoley.weights.agreement import PluginInfo, list_plugins, load_plugin
 
 # Loudness of the sound against brightness of the picture: enough to be right or wrong.
 MODULE = """

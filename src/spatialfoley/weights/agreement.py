@@ -33,7 +33,7 @@ _GROUP = PluginGroup(
     name="spatialfoley.agreement",
     what="agreement",
     example=" (such as the IB-Score)",
-    otherwise="or leave the metric out",
+    otherwise="or leave it out",
     parts=("embed_frames", "embed_sound", "weights_sha256"),
 )
 
@@ -112,6 +112,25 @@ class AgreementScorer:
 def list_plugins() -> tuple[PluginInfo, ...]:
     """Every installed plug-in by name; imports none of them."""
     return _GROUP.installed()
+
+
+def only_plugin() -> str:
+    """Name of the one installed plug-in, where nobody chooses among several.
+
+    Raises:
+        ValueError: If there is none, or more than one.
+    """
+    names = sorted({plugin.name for plugin in list_plugins()})
+    if not names:
+        raise ValueError(
+            "agreement of picture and sound (such as the IB-Score) needs a plug-in, and none is installed; install "
+            f"a package that offers one under the entry-point group {_GROUP.name!r}, or leave it out"
+        )
+    if len(names) > 1:
+        raise ValueError(
+            f"agreement of picture and sound is offered by the plug-ins {', '.join(names)}; uninstall all but one"
+        )
+    return names[0]
 
 
 def load_plugin(name: str, show: Callable[[str], None], device: str = "cpu") -> AgreementScorer:
