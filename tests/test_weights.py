@@ -56,6 +56,17 @@ def test_registry_states_every_licence() -> None:
         "visage (https://huggingface.co/jaeyeonkim99/visage): licence not stated by its authors; "
         "ask the authors before any commercial use"
     )
+    one_code = weights.info("visage-sc")
+    assert (one_code.place, one_code.commercial_use) == ("unpublished", "unknown")
+    assert weights.licence_line("visage-sc") == (
+        "visage-sc (not published): licence none: its authors published no weights; the licence of UniCodec, its "
+        "codec, is not stated; ask the authors before any commercial use"
+    )
+    with pytest.raises(
+        WeightsError,
+        match="no weights of visage-sc are published; train it, and `spatialfoley models import visage-sc FOLDER`",
+    ):
+        weights.fetch("visage-sc")
     listeners = [model for model in weights.list_models() if model.kind == "listener"]
     assert [model.name for model in listeners] == ["vggish", "cnn14-16k", "passt"]
     assert all(model.url and model.web_page and model.place == "release" for model in listeners)

@@ -5,7 +5,8 @@ Nothing here builds a network: whoever does passes the names and shapes that it 
 
 from spatialfoley.weights.errors import WeightsError
 from spatialfoley.weights.hashes import sha256_of
-from spatialfoley.weights.registry import ModelInfo, info, licence_line, list_models
+from spatialfoley.weights.model_info import ModelInfo
+from spatialfoley.weights.registry import info, licence_line, list_models
 from spatialfoley.weights.state_dict import compare_keys, load_state_dict, weight_files
 from spatialfoley.weights.store import add_to_folder, fetch, home, import_folder, locate
 

@@ -7,7 +7,7 @@ import urllib.request
 from pathlib import Path
 
 from spatialfoley.weights.errors import WeightsError
-from spatialfoley.weights.registry import ModelInfo
+from spatialfoley.weights.model_info import ModelInfo
 
 _BLOCK_BYTES = 1 << 20
 _TIMEOUT_S = 30

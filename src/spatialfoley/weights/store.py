@@ -10,7 +10,8 @@ from pathlib import Path
 from spatialfoley.weights.download import download_hub, download_url, file_name
 from spatialfoley.weights.errors import WeightsError
 from spatialfoley.weights.hashes import sha256_of
-from spatialfoley.weights.registry import ModelInfo, info, list_models
+from spatialfoley.weights.model_info import ModelInfo
+from spatialfoley.weights.registry import info, list_models
 from spatialfoley.weights.state_dict import load_state_dict, weight_files
 
 Verify = Callable[[Path], None]
