@@ -6,8 +6,9 @@ import pytest
 import torch
 
 from spatialfoley import weights
+from spatialfoley.kernels.devices import choose_device
 from spatialfoley.media.video import Video
-from spatialfoley.pipeline.loading import choose_device, load_pipeline
+from spatialfoley.pipeline.loading import load_pipeline
 from spatialfoley.pipeline.model_folder import choose_model, read_manifest
 from tests.model_folders import write_published_model, write_tiny_model
 

@@ -139,9 +139,9 @@ def _flow_clips(
     from spatialfoley.dataset.visaudio_features import Preparation
     from spatialfoley.dataset.visaudio_prepare import prepare_flow_clips
     from spatialfoley.generators.visaudio.config import VisaudioConfig
+    from spatialfoley.kernels.devices import choose_device
     from spatialfoley.pipeline.flow_encoding import window_features
     from spatialfoley.pipeline.flow_loading import PATCH_GRID, load_parts_for_training
-    from spatialfoley.pipeline.loading import choose_device
 
     place = check_place(settings.pop("place", None))
     parts = load_parts_for_training(model, choose_device(device), None if place is None else PATCH_GRID)

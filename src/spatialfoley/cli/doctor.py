@@ -56,7 +56,7 @@ def _devices() -> list[tuple[str, str]]:
     import torch
 
     from spatialfoley.generators.visage.kernels import Kernel, choose_kernel, unavailable_reason
-    from spatialfoley.pipeline.loading import choose_device
+    from spatialfoley.kernels.devices import choose_device
 
     published_width = 1024
     cpu = torch.device("cpu")

@@ -128,7 +128,7 @@ def world_systems(names: Sequence[str], device: str, dtype: str) -> "list[System
 def two_stage_systems(sources: "Sequence[System | None]", device: str) -> "list[System]":
     """Every spatializer after every source of mono sound; None is the true mono sound."""
     from spatialfoley.evaluation.suite.systems import two_stage_system
-    from spatialfoley.pipeline.loading import choose_device
+    from spatialfoley.kernels.devices import choose_device
     from spatialfoley.pipeline.spatializers import EMBEDDED_SPATIALIZER, SPATIALIZERS, load_spatializer
 
     place = choose_device(device)

@@ -20,6 +20,7 @@ from spatialfoley.generators.visage.checkpoint import load_visage, read_config
 from spatialfoley.generators.visage.config import VisageConfig
 from spatialfoley.generators.visage.kernels import Kernel
 from spatialfoley.generators.visage.sampler import SamplingSettings
+from spatialfoley.kernels.devices import choose_device
 from spatialfoley.pipeline.chain import Pipeline
 from spatialfoley.pipeline.clip import Codec, Defaults, Features
 from spatialfoley.pipeline.compressed import COMPRESSED_PREFIX, CompressedPipeline, load_compressed
@@ -175,24 +176,6 @@ def _one_sentence(folder: Path) -> Iterator[None]:
         raise ValueError(
             f"the model in {folder} cannot be read ({reason}); copy or download its files again"
         ) from problem
-
-
-def choose_device(device: str) -> torch.device:
-    """The torch device of a name; "auto" takes cuda, then mps, then cpu.
-
-    Raises:
-        ValueError: if the name is none or the device is not there.
-    """
-    if device == "auto":
-        if torch.cuda.is_available():
-            return torch.device("cuda")
-        return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
-    try:
-        place = torch.device(device)
-        torch.empty(1, device=place)
-    except (RuntimeError, AssertionError, NotImplementedError) as problem:
-        raise ValueError(f"device is {device!r}, which is not available here; use auto or cpu") from problem
-    return place
 
 
 def _load_features(manifest: Manifest, folder: Path, device: torch.device, frame_rate_hz: int) -> Features:

@@ -226,5 +226,5 @@ def test_sizes_that_fit_no_network_are_refused() -> None:
 
 def test_a_device_that_is_not_here_is_refused(tmp_path: Path) -> None:
     file = store(tmp_path, "vggish")
-    with pytest.raises(ValueError, match="device is 'abacus', which is not available here; use cpu"):
+    with pytest.raises(ValueError, match="device is 'abacus', which is not available here; use auto or cpu"):
         load_listener("vggish", device="abacus", folder=file)

@@ -21,6 +21,7 @@ from spatialfoley.evaluation.networks.world_classifier import (
     WorldClassifier,
     load_world_classifier,
 )
+from spatialfoley.kernels.devices import choose_device
 from spatialfoley.world import CLASSES
 
 LISTENERS = ("world", "vggish", "cnn14", "passt")
@@ -63,7 +64,7 @@ def load_listener(name: str, device: str = "cpu", folder: Path | None = None) ->
 
     Args:
         name: One of `LISTENERS`.
-        device: Where to run; "world" always runs on the CPU.
+        device: Where to run, or "auto"; "world" always runs on the CPU.
         folder: File or folder of other weights than those on this machine.
 
     Raises:
@@ -75,7 +76,7 @@ def load_listener(name: str, device: str = "cpu", folder: Path | None = None) ->
     if name == "world":
         place = EMBEDDED_FOLDER if folder is None else folder
         return WorldListener(load_world_classifier(place), weights.sha256_of(place))
-    _check_device(device)
+    computes = choose_device(device)
     found = weights.locate(WEIGHTS_OF[name]) if folder is None else folder
     if found is None:
         raise weights.WeightsError(
@@ -84,7 +85,7 @@ def load_listener(name: str, device: str = "cpu", folder: Path | None = None) ->
             "FILE` with a copy; the listener world needs none"
         )
     memory = weights.home() / "hashes.json"
-    return NetworkListener(name, read_network(name, found), weights.sha256_of(found, memory), device)
+    return NetworkListener(name, read_network(name, found), weights.sha256_of(found, memory), str(computes))
 
 
 def read_network(name: str, path: Path) -> ListeningNetwork:
@@ -115,10 +116,3 @@ def check_listener_weights(model: str, path: Path) -> None:
         ValueError: As `read_network`.
     """
     read_network(next(name for name, known in WEIGHTS_OF.items() if known == model), path)
-
-
-def _check_device(device: str) -> None:
-    try:
-        torch.empty(1, device=torch.device(device))
-    except (RuntimeError, AssertionError, NotImplementedError) as problem:
-        raise ValueError(f"device is {device!r}, which is not available here; use cpu") from problem
