@@ -1,5 +1,6 @@
 """Clip tensors on disk: written as a stream, whole or not at all."""
 
+import dataclasses
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -27,6 +28,16 @@ def test_there_and_back(tmp_path: Path) -> None:
     for name in ("codes", "embedding", "energy_map", "direction"):
         expected = np.stack([getattr(clip(2), name)[1], getattr(clip(0), name)[0]])
         assert np.array_equal(getattr(taken, name), expected)
+
+
+def test_what_all_variants_share_is_stored_once(tmp_path: Path) -> None:
+    whole = clip(0)
+    write_clip_tensors(tmp_path, [dataclasses.replace(whole, embedding=whole.embedding[:1])], 1)
+    opened = ClipTensors(tmp_path)
+    assert opened.variants == 2
+    taken = opened.take(np.array([0, 0]), np.array([1, 0]))
+    assert np.array_equal(taken.embedding, np.stack([whole.embedding[0]] * 2))
+    assert np.array_equal(taken.codes, whole.codes[::-1])
 
 
 def failing() -> Iterator[ClipArrays]:

@@ -11,7 +11,7 @@ from safetensors.torch import save_file
 
 from spatialfoley.codecs.tiny import TinyCodec, TinyCodecConfig
 from spatialfoley.conventions import Y
-from spatialfoley.dataset.clip_tensors import ClipTensors
+from spatialfoley.dataset.clip_tensors import ClipArrays, ClipTensors, write_clip_tensors
 from spatialfoley.dataset.world_cache import WorldCacheSettings, render_world_cache
 from spatialfoley.dataset.world_tokens import WorldTokensSettings, world_clip_tensors
 from spatialfoley.features.tiny import TinyEncoder, TinyFeatures, TinyFeaturesConfig
@@ -69,3 +69,21 @@ def test_made_tensors_are_opened_again(settings: WorldTokensSettings, tmp_path: 
     for _ in range(2):
         world_clip_tensors(settings, tmp_path, lambda done, total: told.append((done, total)))
     assert told == [(2, 4), (4, 4)], "the second call encodes nothing"
+
+
+def test_pictures_of_the_same_clips_are_not_encoded_again(
+    settings: WorldTokensSettings, clips: ClipTensors, tmp_path: Path
+) -> None:
+    write_clip_tensors(tmp_path / "first", (row_of(clips, row) for row in range(4)), 4)
+    taken = dataclasses.replace(settings, features="no such folder", pictures=str(tmp_path / "first"))
+    again = world_clip_tensors(taken, tmp_path / "second")
+    for name, array in clips.arrays.items():
+        assert np.array_equal(array, again.arrays[name])
+    write_clip_tensors(tmp_path / "fewer", (row_of(clips, row) for row in range(2)), 2)
+    other = dataclasses.replace(taken, pictures=str(tmp_path / "fewer"))
+    with pytest.raises(ValueError, match="pictures of 2 clips in 2 variants, but 4 clips in 2 are wanted"):
+        world_clip_tensors(other, tmp_path / "third")
+
+
+def row_of(clips: ClipTensors, row: int) -> ClipArrays:
+    return ClipArrays(**{name: array[row] for name, array in clips.arrays.items()})

@@ -7,6 +7,8 @@ others are augmentations computed beforehand (the published quarter turn, or the
     embedding.npy   float16  [clips, variants, T, D]
     energy_map.npy  float16  [clips, variants, T, 49]
     direction.npy   float32  [clips, variants, 3]      right, down, forward
+
+What all variants of a clip share, such as the picture of a turned field, may be there once: [clips, 1, ...].
 """
 
 from __future__ import annotations
@@ -50,7 +52,12 @@ class ClipTensors:
 
     def take(self, clips: np.ndarray, variants: np.ndarray) -> ClipArrays:
         """The named variant of each named clip, both of shape (B,); arrays get the batch axis B."""
-        return ClipArrays(**{name: array[clips, variants] for name, array in self.arrays.items()})
+        return ClipArrays(
+            **{
+                name: array[clips, variants if array.shape[1] > 1 else 0]
+                for name, array in self.arrays.items()
+            }
+        )
 
 
 def write_clip_tensors(folder: Path, clips: Iterable[ClipArrays], count: int) -> None:

@@ -21,8 +21,9 @@ def encoded_clips(
     cache: WorldCache,
     workers: int,
     progress: Callable[[int, int], None] | None = None,
+    clips: int | None = None,
 ) -> Iterator[C]:
-    """All clips of a cache in order.
+    """The clips of a cache in order.
 
     Args:
         encode: Makes the clips of one shard from `settings` and the shard's number; a function of a module, so that
@@ -31,8 +32,11 @@ def encoded_clips(
         cache: The rendered clips.
         workers: Processes.
         progress: Told how many clips are done, and of how many.
+        clips: Only shards with some of the first so many clips are encoded; None for all. Of a shard that reaches
+            beyond, `encode` leaves out the rest.
     """
-    jobs = [(settings, shard) for shard in range(cache.shards)]
+    wanted = len(cache) if clips is None else clips
+    jobs = [(settings, shard) for shard in range(cache.shards) if cache.clips_of(shard).start < wanted]
     with ExitStack() as stack:
         shards: Iterable[list[C]] = map(encode, jobs)
         if workers > 1:
@@ -42,8 +46,8 @@ def encoded_clips(
             )
             shards = stack.enter_context(pool).imap(encode, jobs)
         done = 0
-        for clips in shards:
-            yield from clips
-            done += len(clips)
+        for made in shards:
+            yield from made
+            done += len(made)
             if progress is not None:
-                progress(done, len(cache))
+                progress(done, wanted)

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from spatialfoley.dataset.clip_tensors import ClipTensors
 from spatialfoley.dataset.world_tokens import WorldTokensSettings, world_clip_tensors
+from spatialfoley.dataset.world_turns import WorldTurnsSettings, world_turns
 from spatialfoley.generators.visage.checkpoint import start_from
 from spatialfoley.generators.visage.config import VisageConfig
 from spatialfoley.generators.visage.model import VisageConditions, VisageModel
@@ -23,12 +24,28 @@ from spatialfoley.training.settings import RecipeError, TrainingSettings, from_m
 
 @dataclasses.dataclass(frozen=True)
 class VisageData:
-    """Where the clip tensors lie; with `world` they are made from the synthetic world when missing."""
+    """Where the clip tensors lie, and how they are made from the synthetic world when missing."""
 
     folder: str
     world: WorldTokensSettings | None = None
+    """In the camera's axes, with the mirror image of each clip."""
+    world_turns: WorldTurnsSettings | None = None
+    """In the world's axes, each clip under several yaws."""
     variant_probability: float = 0.5
     """Chance of an augmented variant of a clip (published: a quarter turn, 0.5)."""
+
+    def __post_init__(self) -> None:
+        if self.world is not None and self.world_turns is not None:
+            raise RecipeError(
+                "data has both world and world_turns; give the one whose axes the model generates in"
+            )
+
+    def open(self) -> ClipTensors:
+        """The clip tensors, made first where that is wanted."""
+        folder = Path(self.folder)
+        if self.world is not None:
+            return world_clip_tensors(self.world, folder)
+        return ClipTensors(folder) if self.world_turns is None else world_turns(self.world_turns, folder)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -48,8 +65,7 @@ class VisageTask:
 
     def __init__(self, settings: TrainingSettings) -> None:
         data = from_mapping(VisageData, settings.data, "data")
-        folder = Path(data.folder)
-        self.clips = world_clip_tensors(data.world, folder) if data.world else ClipTensors(folder)
+        self.clips = data.open()
         self.variant_probability = data.variant_probability
         self.objective = from_mapping(VisageObjective, settings.objective, "objective")
         self.batch_size = settings.batch_size
