@@ -21,14 +21,17 @@ PARTS = "tests.dataset.factory.parts"
 ROOT = Path(__file__).resolve().parents[3]
 
 
-def settings(output: Path, count: int = 12, workers: int = 2, **cut: object) -> dict[str, object]:
+def settings(
+    output: Path, count: int = 12, workers: int = 2, limit_s: float = 60.0, **cut: object
+) -> dict[str, object]:
+    # The limit counts from when a worker is started, which takes seconds where the machine is busy.
     return {
         "output": str(output),
         "source": {"kind": PARTS, "count": count},
         "stages": [{"stage": PARTS, **cut}],
         "shards": {"recordings": 5},
         "splits": {"valid": 0.2, "test": 0.2},
-        "retries": {"attempts": 2, "pause_s": 0.01, "stage_limit_s": 2.0},
+        "retries": {"attempts": 2, "pause_s": 0.01, "stage_limit_s": limit_s},
         "workers": workers,
     }
 
@@ -83,7 +86,7 @@ def test_what_is_left_out_is_told_with_its_numbers(tmp_path: Path) -> None:
 
 
 def test_a_worker_that_dies_or_hangs_costs_its_record_only(tmp_path: Path) -> None:
-    report = build(config(tmp_path / "set", count=6, crash=[1], hang=[3]))
+    report = build(config(tmp_path / "set", count=6, limit_s=5.0, crash=[1], hang=[3]))
     assert sum(report.clips.values()) == 8
     failed = {line["recording"]: line for line in lines(tmp_path / "set" / "failed.jsonl")}
     assert failed["n-0001"]["reason"] == "crash"
