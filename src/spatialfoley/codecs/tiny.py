@@ -53,7 +53,15 @@ class TinyCodecConfig:
 
 
 class TinyCodec(nn.Module):
-    """Four channels of sound <-> codes [B, S, 4 (1 + shape_levels)]."""
+    """Four channels of sound <-> codes [B, S, 4 (1 + shape_levels)].
+
+    Attributes:
+        rate_hz: Sample rate.
+        hop_samples: Samples of one frame.
+        frame_rate_hz: Frames per second.
+        levels: Codebooks of one channel.
+        vocabulary_size: Tokens of every level are below it.
+    """
 
     def __init__(self, config: TinyCodecConfig | None = None) -> None:
         super().__init__()
@@ -65,6 +73,7 @@ class TinyCodec(nn.Module):
         self.rate_hz, self.hop_samples = c.rate_hz, c.hop_samples
         self.frame_rate_hz = c.rate_hz // c.hop_samples
         self.levels = 1 + c.shape_levels
+        self.vocabulary_size = max(c.vocabulary_size, RATIO_TOKENS, GAIN_TOKENS)
         self.mdct = Mdct(c.hop_samples)
         self.enter = nn.Linear(c.hop_samples, c.width, bias=False)
         self.encoder = nn.Sequential(*[OddBlock(c.width) for _ in range(c.blocks)])
@@ -76,8 +85,18 @@ class TinyCodec(nn.Module):
 
     @classmethod
     def load(cls, folder: Path) -> TinyCodec:
-        """The codec stored in `folder` as codec.json and codec.safetensors."""
-        config = TinyCodecConfig(**json.loads((folder / "codec.json").read_text(encoding="utf-8")))
+        """The codec stored in `folder` as codec.json and codec.safetensors.
+
+        Raises:
+            ValueError: Another kind of codec is stored there; `codecs.stored` reads every kind.
+        """
+        stored = json.loads((folder / "codec.json").read_text(encoding="utf-8"))
+        if "kind" in stored:
+            raise ValueError(
+                f"{folder} holds a codec of the kind {stored['kind']!r}, but a tiny codec is needed here; "
+                "give the folder of one, whose codec.json names no kind"
+            )
+        config = TinyCodecConfig(**stored)
         codec = cls(config)
         weights = load_file(folder / "codec.safetensors")
         codec.load_state_dict({name: tensor.float() for name, tensor in weights.items()})

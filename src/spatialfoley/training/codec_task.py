@@ -1,20 +1,28 @@
-"""Task `tiny_codec`: the mono codec learns to give back the sounds of the world."""
+"""Task `tiny_codec`: a codec of our own learns to give back the sounds of the world, channel by channel.
+
+All crops are brought to one loudness, as general codecs are trained. For the tiny codec, which has its gain apart,
+that changes nothing; a plain codec hardly meets a quiet channel so, and learns them in the task `codec_tuning`.
+"""
 
 from __future__ import annotations
 
 import dataclasses
 import random
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
+from spatialfoley.codecs.plain import PlainCodec, PlainCodecConfig
+from spatialfoley.codecs.stored import StoredCodec, codec_class
 from spatialfoley.codecs.tiny import TinyCodec, TinyCodecConfig
 from spatialfoley.conventions import W
 from spatialfoley.dataset.world_cache import WorldCache, WorldCacheSettings, render_world_cache
 from spatialfoley.training.checkpoints import export_weights
-from spatialfoley.training.settings import TrainingSettings, from_mapping
+from spatialfoley.training.settings import RecipeError, TrainingSettings, from_mapping
 
 STFT_SIZES = (128, 256, 512, 1024, 2048)
 
@@ -37,7 +45,7 @@ class CodecTask:
         self.objective = from_mapping(CodecObjective, settings.objective, "objective")
         self.batch_size = settings.batch_size
         torch.manual_seed(settings.seed)
-        self.codec = TinyCodec(from_mapping(TinyCodecConfig, settings.model, "model"))
+        self.codec = _new_codec(settings.model)
         self.model: nn.Module = _Reconstruction(self.codec)
 
     def batch(self, generator: torch.Generator) -> Tensor:
@@ -78,10 +86,20 @@ class CodecTask:
         export_weights(self.codec, folder / "codec.safetensors", settings, folder / "codec.json")
 
 
+def _new_codec(model: Mapping[str, Any]) -> StoredCodec:
+    """The codec that the section `model` of a recipe describes, untrained."""
+    try:
+        if codec_class(model.get("kind"), "the recipe's model") is PlainCodec:
+            return PlainCodec(from_mapping(PlainCodecConfig, model, "model"))
+        return TinyCodec(from_mapping(TinyCodecConfig, model, "model"))
+    except ValueError as error:
+        raise RecipeError(str(error)) from None
+
+
 class _Reconstruction(nn.Module):
     """The codec's training pass as a module's forward, which distributed wrappers need."""
 
-    def __init__(self, codec: TinyCodec) -> None:
+    def __init__(self, codec: StoredCodec) -> None:
         super().__init__()
         self.codec = codec
 
