@@ -162,6 +162,9 @@ class TrainingPass(nn.Module):
         rows = layout.interleave(codes)
         hidden = visage.decode_teacher(rows[:, :-1], visage.encode(conditions))
         labels, smoothing = layout.labels(rows), visage.config.label_smoothing
+        if fine_frames is None and self.allowed is not None:
+            # All frames: only the tokens that a codebook may take are computed.
+            fine_frames = torch.arange(codes.shape[1], device=codes.device)
         if fine_frames is None or layout.channels == 1:
             window = None if self.allowed is None else self.allowed.window
             loss = codebook_loss(visage.row_logits(hidden, window), labels, layout, smoothing, self.allowed)

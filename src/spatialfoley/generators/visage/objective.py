@@ -48,11 +48,16 @@ def codebook_loss(
     Raises:
         ValueError: If labels are to be smoothed over tokens that are not allowed.
     """
-    parts = [
-        (logits[phase], labels[:, phase :: layout.period, list(group)], group)
-        for phase, group in enumerate(layout.groups)
-    ]
-    return _summed_loss(parts, layout.codebooks, label_smoothing, allowed)
+    _refuse_smoothing(allowed, label_smoothing)
+    parts = []
+    for phase, group in enumerate(layout.groups):
+        drawn, targets = logits[phase], labels[:, phase :: layout.period, list(group)]
+        if allowed is not None:
+            forbidden = allowed.forbidden(group, drawn.device)
+            drawn = drawn if forbidden is None else drawn.masked_fill(forbidden, -torch.inf)
+            targets = _counted_from(targets, allowed.window.start)
+        parts.append((drawn, targets, group))
+    return _summed_loss(parts, layout.codebooks, label_smoothing)
 
 
 def sparse_codebook_loss(
@@ -65,7 +70,8 @@ def sparse_codebook_loss(
 ) -> CodebookLoss:
     """`codebook_loss` with the finer levels of Y, Z, X learnt on some frames only: the same in expectation.
 
-    Their heads are most of the output layer's work; on a CPU this makes a training step a third faster.
+    Their heads are most of the output layer's work; on a CPU this makes a training step a third faster. Nor are
+    logits computed that a codebook may not take: a scale of a hundred tokens costs no vocabulary of thousands.
 
     Args:
         model: Gives the logits.
@@ -82,37 +88,46 @@ def sparse_codebook_loss(
     ]
     if fine:
         taken.append((layout.period * fine_frames + layout.offsets[fine[0]], fine))
-    window = None if allowed is None else allowed.window
-    parts = [
-        (
-            model.stacked_logits(hidden[:, rows], codebooks, window),
-            labels[:, rows][..., list(codebooks)],
-            codebooks,
-        )
-        for rows, codebooks in taken
-        if codebooks
-    ]
-    return _summed_loss(parts, layout.codebooks, label_smoothing, allowed)
+    _refuse_smoothing(allowed, label_smoothing)
+    parts = []
+    for rows, group in taken:
+        for codebooks, window in _by_range(group, allowed):
+            targets = labels[:, rows][..., list(codebooks)]
+            if window is not None:
+                targets = _counted_from(targets, window.start)
+            parts.append((model.stacked_logits(hidden[:, rows], codebooks, window), targets, codebooks))
+    return _summed_loss(parts, layout.codebooks, label_smoothing)
 
 
-def _summed_loss(
-    parts: list[tuple[Tensor, Tensor, tuple[int, ...]]],
-    codebooks: int,
-    label_smoothing: float,
-    allowed: AllowedTokens | None,
-) -> CodebookLoss:
-    """Loss of parts (logits (B, rows, n, V), targets (B, rows, n), their n codebooks)."""
+def _by_range(
+    group: tuple[int, ...], allowed: AllowedTokens | None
+) -> list[tuple[tuple[int, ...], range | None]]:
+    """Codebooks that may take the same tokens, and these; None for all."""
+    if allowed is None:
+        return [(group, None)] if group else []
+    pairs = sorted({allowed.ranges[k] for k in group})
+    return [(tuple(k for k in group if allowed.ranges[k] == pair), range(*pair)) for pair in pairs]
+
+
+def _refuse_smoothing(allowed: AllowedTokens | None, label_smoothing: float) -> None:
     if allowed is not None and allowed.uneven and label_smoothing:
         raise ValueError(
             f"label_smoothing is {label_smoothing}, but must be 0 where codebooks may take different tokens: "
             "smoothing gives a share to tokens that are left out"
         )
+
+
+def _counted_from(targets: Tensor, first: int) -> Tensor:
+    """Targets as numbers of the tokens from `first` on."""
+    return torch.where(targets == IGNORED_LABEL, targets, targets - first)
+
+
+def _summed_loss(
+    parts: list[tuple[Tensor, Tensor, tuple[int, ...]]], codebooks: int, label_smoothing: float
+) -> CodebookLoss:
+    """Loss of parts (logits (B, rows, n, V), targets (B, rows, n) among these V, their n codebooks)."""
     per_codebook = parts[0][0].new_zeros(codebooks, dtype=torch.float32)
     for logits, targets, active in parts:
-        if allowed is not None:
-            forbidden = allowed.forbidden(active, logits.device)
-            logits = logits if forbidden is None else logits.masked_fill(forbidden, -torch.inf)
-            targets = torch.where(targets == IGNORED_LABEL, targets, targets - allowed.window.start)
         losses = functional.cross_entropy(
             logits.flatten(0, -2).float(),
             targets.flatten(),
