@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from spatialfoley.codecs.tiny import TinyCodec
+from spatialfoley.codecs.stored import load_stored_codec
 from spatialfoley.dataset.clip_encoding import SoundEncoder
 from spatialfoley.dataset.clip_tensors import TYPES, ClipArrays, ClipTensors, write_clip_tensors
 from spatialfoley.dataset.shard_encoding import encoded_clips
@@ -103,7 +103,7 @@ def turned_codes(fields: Sequence[np.ndarray], yaws_deg: Sequence[float], codec:
 def _encode_shard(job: tuple[WorldTurnsSettings, int]) -> list[ClipArrays]:
     settings, shard = job
     cache, pictures = WorldCache(Path(settings.cache.folder)), ClipTensors(Path(settings.tokens)).arrays
-    codec = TinyCodec.load(Path(settings.codec))
+    codec = load_stored_codec(Path(settings.codec))
     if codec.rate_hz != settings.cache.rate_hz:
         raise ValueError(
             f"the codec in {settings.codec} has {codec.rate_hz} samples a second, but the cache has "
