@@ -19,7 +19,8 @@ import pytest
 from spatialfoley.dataset.factory.config import RaySettings, read_build
 from spatialfoley.dataset.factory.pool import ENVIRONMENT, Finished, Task
 from spatialfoley.dataset.factory.ray_pool import RayPool, _Servant, check_address
-from spatialfoley.dataset.factory.runner import STATE_FILE, build
+from spatialfoley.dataset.factory.runner import build
+from spatialfoley.dataset.factory.state import STATE_FILE
 from spatialfoley.dataset.factory.work import run_stage
 from spatialfoley.settings import RecipeError, from_mapping
 from tests.dataset.factory.test_runner import config, lines, settings, shard_bytes

@@ -7,34 +7,32 @@ record (rejected, failed, crashed) is recorded and the rest goes on; a killed bu
 
 from __future__ import annotations
 
-import heapq
-import shutil
-import time
 from collections import deque
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from spatialfoley.dataset.factory.account import write_account
 from spatialfoley.dataset.factory.comparing import ComparingStage, Comparison, Waiting, one_recording
 from spatialfoley.dataset.factory.config import BuildConfig
 from spatialfoley.dataset.factory.groups import Group, Job
 from spatialfoley.dataset.factory.index import write_index
+from spatialfoley.dataset.factory.job_queue import JobQueue
 from spatialfoley.dataset.factory.lists import BuildReport, write_lists
 from spatialfoley.dataset.factory.lock import build_lock
+from spatialfoley.dataset.factory.outcomes import stage_result, value_of
+from spatialfoley.dataset.factory.packing import Packing, files_inside
 from spatialfoley.dataset.factory.pool import Executor, Finished, Task, WorkerPool
 from spatialfoley.dataset.factory.progress import Progress, Tally
-from spatialfoley.dataset.factory.records import FileRef, Record
+from spatialfoley.dataset.factory.records import Record
 from spatialfoley.dataset.factory.shard_list import listed, write_shard_list
-from spatialfoley.dataset.factory.shards import content_hash, shard_name, write_shard
+from spatialfoley.dataset.factory.shards import shard_name, write_shard
 from spatialfoley.dataset.factory.stage import Passed, Rejected
 from spatialfoley.dataset.factory.state import PASSING, STATE_FILE, BuildState, StageResult, basis_of
 from spatialfoley.dataset.factory.takedown import apply_takedown
 from spatialfoley.dataset.factory.work import Problem, run_stage
 
 _PACK_LIMIT_S = 6 * 3600.0
-_WAIT_S = 1.0
 _IN_FLIGHT = 2
 """Records under way for each worker: enough that none waits for another's last stage."""
 _OPEN_GROUPS = 4
@@ -90,69 +88,49 @@ def _hands(config: BuildConfig, witness: Path) -> Executor:
 
 
 class _Build:
-    """A build under way: queues in memory, results in the state."""
+    """A build under way: what comes next for every record; results are in the state."""
 
     def __init__(
         self, config: BuildConfig, root: Path, state: BuildState, hands: Executor, progress: Progress
     ) -> None:
-        self.config, self.root, self.state, self.hands = config, root, state, hands
+        self.config, self.root, self.state = config, root, state
         self.tally = Tally(progress)
         self.specs, self.chains = config.specs(), config.chains()
         # The whole is known by the last stage, or by the source where there is no stage.
-        self.chain = self.chains[-1] if self.chains else "source"
-        self.ready: deque[Job] = deque()
-        self.later: list[tuple[float, int, Job]] = []
-        self.running: dict[int, Job] = {}
+        self.packing = Packing(config, root, state, self.chains[-1] if self.chains else "source")
+        self.jobs = JobQueue(hands, self._task, config.retries)
         self.groups: dict[int, Group] = {}
         self.comparisons = {
             number: Comparison(stage, state.compared(self.chains[number]))
             for number, stage in enumerate(spec.load() for spec in self.specs)
             if isinstance(stage, ComparingStage)
         }
-        self.numbers = 0
         self.begun = 0
 
     def run(self, retry: set[str]) -> None:
         """Go on until nothing is left to do."""
-        self._clear_partial_files()
+        self.packing.clear_partial_files()
         for result in self.state.failures():
             if result.reason in {*retry, *PASSING}:
                 self.state.forget(result)
-                self.state.open_group(self._group_of(result.recording))
-        pending = self._pending_groups()
+                self.packing.open_again(result.recording)
+        pending = self.packing.pending()
         self.tally.total = sum(group.recordings for group in pending)
         while pending or self.groups:
             self._admit(pending)
-            self._start_ready()
-            if self.running or self.later or self.ready:
-                for end in self.hands.wait(self._pause()):
-                    self._settle(end)
+            self.jobs.start()
+            for job, end in self.jobs.wait():
+                self._settle(job, end)
             self._compare()
             self._close_finished()
             self._tell()
             self._check_stuck(pending)
-        self._clear_partial_files()
-
-    def _pending_groups(self) -> deque[Group]:
-        """Groups with something to do, in order."""
-        size = self.config.shards.recordings
-        closed = self.state.closed_groups(self.chain)
-        pending: deque[Group] = deque()
-        for number in range(-(-self.state.recordings() // size)):
-            recordings = self.state.recordings_at(number * size, size)
-            if closed.get(number) != self._places(number):
-                pending.append(Group(number, deque(recordings), len(recordings)))
-        return pending
-
-    def _places(self, number: int) -> int:
-        """Places of a group; those of withdrawn recordings are empty."""
-        size = self.config.shards.recordings
-        return min(size, self.state.recordings() - number * size)
+        self.packing.clear_partial_files()
 
     def _admit(self, pending: deque[Group]) -> None:
         """Begin recordings while there is room."""
         limit = _IN_FLIGHT * self.config.workers
-        while len(self.ready) + len(self.running) < limit and self._has_room():
+        while self.jobs.active < limit and self._has_room():
             group = next((group for group in self.groups.values() if group.waiting), None)
             if group is None:
                 if not pending or len(self.groups) >= self._most_open():
@@ -182,7 +160,7 @@ class _Build:
             self._take(known, group)
         else:
             group.open += 1
-            self.ready.append(Job(stage, record, group.number))
+            self.jobs.add(Job(stage, record, group.number))
 
     def _take(self, result: StageResult, group: Group) -> None:
         """Go on from a result."""
@@ -192,22 +170,12 @@ class _Build:
             if result.stage == number or (result.stage < number and not result.records):
                 comparison.end(self._place_of(result.recording))
         for made in result.records:
-            group.work.update({ref.path: ref.size for ref in _inside(made)})
+            group.work.update({ref.path: ref.size for ref in files_inside(made)})
             self._advance(made, result.stage + 1, group)
 
     def _is_there(self, record: Record) -> bool:
         """Whether the files of a record have not been cleared away."""
         return all((self.root / ref.path).exists() for ref in record.files.values())
-
-    def _start_ready(self) -> None:
-        now = time.monotonic()
-        while self.later and self.later[0][0] <= now:
-            self.ready.append(heapq.heappop(self.later)[2])
-        while self.ready and self.hands.free():
-            job = self.ready.popleft()
-            self.numbers += 1
-            self.running[self.numbers] = job
-            self.hands.submit(self._task(self.numbers, job))
 
     def _task(self, number: int, job: Job) -> Task:
         if job.record is None:
@@ -218,15 +186,11 @@ class _Build:
     def _folder(self, stage: int) -> str:
         return f"{stage:02d}-{self.specs[stage].name}"
 
-    def _settle(self, end: Finished) -> None:
+    def _settle(self, job: Job, end: Finished) -> None:
         """Record what came of a job, and go on from it."""
-        job = self.running.pop(end.number)
         group = self.groups[job.group]
-        value = _value_of(end)
-        if isinstance(value, Problem) and value.transient and job.attempt < self.config.retries.attempts:
-            job.attempt += 1
-            pause_s = self.config.retries.pause_before(job.attempt)
-            heapq.heappush(self.later, (time.monotonic() + pause_s, end.number, job))
+        value = value_of(end)
+        if isinstance(value, Problem) and value.transient and self.jobs.again(job):
             return
         if job.record is None:
             if isinstance(value, Problem):
@@ -247,8 +211,10 @@ class _Build:
         self, job: Job, value: Passed | Rejected | Problem, seconds: float, kept: str | None = None
     ) -> None:
         assert job.record is not None
-        result = self._result(job, job.record, value, seconds)
-        self.state.store(result, (self.chains[job.stage], kept) if kept is not None else None)
+        chain = self.chains[job.stage]
+        basis = basis_of(chain, job.record)
+        result = stage_result(job.stage, job.record, basis, value, job.attempt, seconds)
+        self.state.store(result, (chain, kept) if kept is not None else None)
         self.tally.add(result)
         group = self.groups[job.group]
         group.open -= 1
@@ -261,30 +227,6 @@ class _Build:
                 outcome, kept = comparison.decide(waiting.record)
                 self._store(waiting.job, outcome, waiting.seconds, kept)
 
-    def _result(
-        self, job: Job, record: Record, value: Passed | Rejected | Problem, seconds: float
-    ) -> StageResult:
-        blank = StageResult(
-            stage=job.stage,
-            record=record.id,
-            recording=record.recording,
-            basis=basis_of(self.chains[job.stage], record),
-            status="passed",
-            attempts=job.attempt,
-            seconds=seconds,
-        )
-        if isinstance(value, Passed):
-            return replace(blank, records=value.records)
-        if isinstance(value, Rejected):
-            return replace(
-                blank,
-                status="rejected",
-                reason=value.reason,
-                sentence=value.sentence,
-                numbers=value.numbers,
-            )
-        return replace(blank, status="failed", reason=value.kind, sentence=value.sentence)
-
     def _close_finished(self) -> None:
         """Pack groups whose recordings are finished; close those that are packed."""
         for group in list(self.groups.values()):
@@ -292,47 +234,12 @@ class _Build:
                 continue
             if not group.packing:
                 group.packing = True
-                self._pack(group)
-            if group.open:
-                continue
-            self._close(group)
-
-    def _pack(self, group: Group) -> None:
-        """Queue the shards of a group that are not written as they should be."""
-        splits: dict[str, list[Record]] = {}
-        for record in sorted(group.kept, key=lambda kept: (self.state.place_of(kept.recording), kept.id)):
-            splits.setdefault(self.config.splits.of(record), []).append(record)
-        for split, records in splits.items():
-            written = self.state.shard(group.number, split)
-            there = (self.root / shard_name(split, group.number)).exists()
-            if written is not None and there and written.content == content_hash(records):
-                group.shards.append(written)
-                continue
-            group.open += 1
-            lines = tuple(record.to_json() for record in records)
-            self.ready.append(Job(-1, None, group.number, split=split, lines=lines))
-
-    def _close(self, group: Group) -> None:
-        names = {row.file for row in group.shards}
-        for split in ("train", "valid", "test"):
-            name = shard_name(split, group.number)
-            if name not in names:
-                for ending in (".tar", ".json"):
-                    (self.root / name).with_suffix(ending).unlink(missing_ok=True)
-        # A group with a failure that may go away stays open for the next run, with its shards written.
-        size = self._places(group.number) if group.clean else -1
-        self.state.close_group(group.number, self.chain, size, group.shards)
-        if group.clean and not self.config.shards.keep_work:
-            self._clear_work(group)
-        del self.groups[group.number]
-
-    def _clear_work(self, group: Group) -> None:
-        size = self.config.shards.recordings
-        for recording in self.state.recordings_at(group.number * size, size):
-            for result in self.state.results_of(recording.id):
-                for made in result.records:
-                    for ref in _inside(made):
-                        (self.root / ref.path).unlink(missing_ok=True)
+                for job in self.packing.begin(group):
+                    group.open += 1
+                    self.jobs.add(job)
+            if not group.open:
+                self.packing.close(group)
+                del self.groups[group.number]
 
     def _held_bytes(self) -> int:
         """Bytes of the files of unfinished shards."""
@@ -343,54 +250,17 @@ class _Build:
 
     def _check_stuck(self, pending: deque[Group]) -> None:
         """A limit on disk that no shard can meet would otherwise wait for ever."""
-        idle = not self.running and not self.ready and not self.later
         waiting = pending or any(group.waiting for group in self.groups.values())
-        if idle and waiting and not self._has_room():
+        if self.jobs.idle and waiting and not self._has_room():
             held = self._held_bytes() / 1e9
             raise ValueError(
                 f"files of unfinished shards take {held:.2f} GB and max_work_gb is {self.config.max_work_gb:g}; "
                 "raise it or lower shards.recordings"
             )
 
-    def _pause(self) -> float:
-        """Seconds to wait for workers: not beyond the next attempt of something."""
-        if not self.later:
-            return _WAIT_S
-        return min(_WAIT_S, max(0.0, self.later[0][0] - time.monotonic()))
-
     def _tell(self) -> None:
-        jobs = [*self.ready, *self.running.values(), *(job for _, _, job in self.later)]
-        under_way = {job.record.recording for job in jobs if job.record is not None}
+        under_way = {job.record.recording for job in self.jobs if job.record is not None}
         self.tally.show(self.begun, len(under_way))
-
-    def _group_of(self, recording: str) -> int:
-        return self._place_of(recording) // self.config.shards.recordings
 
     def _place_of(self, recording: str) -> int:
         return self.state.place_of(recording) or 0
-
-    def _clear_partial_files(self) -> None:
-        """What killed workers left half made."""
-        for folder in (self.root / "work", self.root / "shards"):
-            for path in list(folder.rglob(".*.partial*")) if folder.is_dir() else ():
-                if path.is_dir():
-                    shutil.rmtree(path)
-                else:
-                    path.unlink(missing_ok=True)
-        work = self.root / "work"
-        if work.is_dir() and not any(work.iterdir()):
-            shutil.rmtree(work)
-
-
-def _value_of(end: Finished) -> Any:
-    """What a task came to; a lost worker is no fault of the record until it is lost time and again."""
-    if end.problem is None:
-        return end.value
-    if end.problem == "lost":
-        return Problem("crash", end.sentence, True)
-    return Problem(end.problem, end.sentence, False)
-
-
-def _inside(record: Record) -> list[FileRef]:
-    """Files of a record that the build made."""
-    return [ref for ref in record.files.values() if not Path(ref.path).is_absolute()]
