@@ -7,6 +7,7 @@ from spatialfoley.training.settings import RecipeError, TrainingSettings
 
 TASKS = {
     "audio_spatial": ("spatialfoley.training.spatializer_task", "SpatializerTask"),
+    "codec_tuning": ("spatialfoley.training.codec_tuning_task", "CodecTuningTask"),
     "tiny_codec": ("spatialfoley.training.codec_task", "CodecTask"),
     "tiny_features": ("spatialfoley.training.features_task", "FeaturesTask"),
     "spatial_head": ("spatialfoley.training.spatial_head_task", "SpatialHeadTask"),
