@@ -1,14 +1,18 @@
+import dataclasses
 import json
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import save_file
 
 from spatialfoley import weights
+from spatialfoley.codecs.plain import PlainCodec, PlainCodecConfig
 from spatialfoley.kernels.devices import choose_device
 from spatialfoley.media.video import Video
-from spatialfoley.pipeline.loading import load_pipeline
+from spatialfoley.pipeline.chain import Pipeline
+from spatialfoley.pipeline.loading import load_encoders, load_pipeline
 from spatialfoley.pipeline.model_folder import choose_model, read_manifest
 from tests.model_folders import write_published_model, write_tiny_model
 
@@ -76,8 +80,14 @@ def test_a_manifest_with_unknown_parts_is_refused(tmp_path: Path) -> None:
     path = folder / "pipeline.json"
     content = json.loads(path.read_text())
     for change, message in (
-        ({"codec": "mp3"}, "has codec 'mp3'; it must be one of dac, tiny"),
+        ({"codec": "mp3"}, "has codec 'mp3'; it must be one of dac, tiny, unicodec"),
         ({"loudness": 3}, "has unknown settings loudness; known are"),
+        ({"parts": "tiny-visage"}, "has parts 'tiny-visage'; give the name of a model for each part"),
+        ({"parts": {"generator": "visage"}}, "takes its generator from visage, but only features and codec"),
+        (
+            {"codec": "dac", "parts": {"codec": "visage"}},
+            "takes its codec from visage, but only features and",
+        ),
     ):
         path.write_text(json.dumps({**content, **change}))
         with pytest.raises(ValueError, match=message):
@@ -87,6 +97,44 @@ def test_a_manifest_with_unknown_parts_is_refused(tmp_path: Path) -> None:
         load_pipeline(folder)
     path.write_text("{")
     with pytest.raises(ValueError, match="is no JSON"):
+        load_pipeline(folder)
+
+
+def test_parts_are_taken_from_another_model(tmp_path: Path) -> None:
+    sizes = {"num_rvq": 5, "dac_vocab_size": 512, "dac_pad_token_id": 512, "d_clip": 128}
+    folder = write_tiny_model(tmp_path / "m", **sizes)
+    for file in (*folder.glob("features.*"), *folder.glob("codec.*")):
+        file.unlink()
+    path = folder / "pipeline.json"
+    content = json.loads(path.read_text())
+    path.write_text(json.dumps({**content, "parts": {"features": "tiny-visage", "codec": "tiny-visage"}}))
+    pipe = load_pipeline(folder, device="cpu")
+    lender = load_pipeline("tiny-visage", device="cpu").describe()["weights_sha256"]
+    own = pipe.describe()["weights_sha256"]
+    assert (own["features"], own["codec"]) == (lender["features"], lender["codec"])
+    assert own["generator"] != lender["generator"]
+    assert pipe(noise_video()).samples.shape == (4, 12_000)
+    encoders = load_encoders(folder, "cpu")
+    assert encoders.description["weights_sha256"] == {part: own[part] for part in ("features", "codec")}
+    path.write_text(json.dumps({**content, "parts": {"features": "tiny-visaudio"}}))
+    with pytest.raises(
+        ValueError, match=r"tiny-visaudio has no features\.json; give the folder of a whole model"
+    ):
+        load_pipeline(folder)
+
+
+def test_a_codec_of_our_own_may_be_of_any_kind(tmp_path: Path) -> None:
+    folder = write_tiny_model(tmp_path / "m", num_rvq=2, dac_vocab_size=64, dac_pad_token_id=64)
+    torch.manual_seed(0)
+    sizes = PlainCodecConfig(width=16, blocks=1, latent_dim=4, levels=2, vocabulary_size=64)
+    save_file(PlainCodec(sizes).state_dict(), folder / "codec.safetensors")
+    (folder / "codec.json").write_text(json.dumps({"kind": "plain", **dataclasses.asdict(sizes)}))
+    pipe = load_pipeline(folder, device="cpu")
+    assert isinstance(pipe, Pipeline)
+    assert isinstance(pipe.codec, PlainCodec)
+    assert pipe(noise_video()).samples.shape == (4, 12_000)
+    (folder / "codec.safetensors").unlink()
+    with pytest.raises(ValueError, match=r"holds no codec\.json and codec\.safetensors"):
         load_pipeline(folder)
 
 

@@ -67,6 +67,17 @@ def test_a_second_assembly_replaces_the_first_and_keeps_other_files(
     assert (out / "CARD.md").read_text() == "about"
 
 
+def test_a_part_that_is_named_is_not_copied(runs: dict[str, Path], tmp_path: Path) -> None:
+    write_tiny_model(tmp_path / "wide", d_clip=128)
+    out = assemble_pipeline(runs["codec"], "tiny-visage", tmp_path / "wide", tmp_path / "mine", SAMPLING)
+    assert sorted(path.name for path in out.iterdir()) == [
+        "codec.json", "codec.safetensors", "config.json", "model.safetensors", "pipeline.json",
+    ]  # fmt: skip
+    content = json.loads((out / "pipeline.json").read_text())
+    assert (content["features"], content["parts"]) == ("tiny", {"features": "tiny-visage"})
+    assert load_pipeline(out).describe()["model"] == "mine"
+
+
 def test_published_parts_go_into_folders_of_their_own(tmp_path: Path) -> None:
     source = write_published_model(tmp_path / "visage")
     out = assemble_pipeline(source / "dac", source / "clip", source, tmp_path / "mine", {})

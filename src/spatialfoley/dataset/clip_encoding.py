@@ -18,6 +18,7 @@ from torch import Tensor
 from spatialfoley.conventions import FOA_CHANNELS, Y
 from spatialfoley.dataset.clip_tensors import TYPES, ClipArrays
 from spatialfoley.features import FrameFeatures
+from spatialfoley.generators.visage.allowed_tokens import AllowedTokens
 from spatialfoley.generators.visage.config import VisageConfig
 from spatialfoley.media.video import Video
 from spatialfoley.media.view import network_frames
@@ -49,6 +50,11 @@ class SoundEncoder(Protocol):
     @property
     def rate_hz(self) -> int:
         """Samples per second."""
+        ...
+
+    @property
+    def vocabulary_size(self) -> int:
+        """Tokens are below it."""
         ...
 
     def encode(self, samples: Tensor) -> Tensor:
@@ -104,15 +110,23 @@ class ClipEncoder:
         """Encode silence, so that a codec that does not fit is found before the first clip.
 
         Raises:
-            ValueError: The codec takes other channels, or makes other codes than the generator wants.
+            ValueError: The codec takes other channels, or makes other codes than the generator wants or may take.
         """
+        tokens, known = self.codec.vocabulary_size, self.config.dac_vocab_size
+        if tokens > known:
+            raise ValueError(
+                f"the generator knows the tokens 0 to {known - 1} (dac_vocab_size), but the codec writes 0 to "
+                f"{tokens - 1}; use the files of one model"
+            )
         silence = np.zeros((self.channels, sample_count(self.clip_s, self.codec.rate_hz)), np.float32)
-        found, wanted = self._codes(silence).shape, (self.codec_frames, self.channels * self.config.num_rvq)
+        codes, wanted = self._encoded(silence), (self.codec_frames, self.channels * self.config.num_rvq)
+        found = tuple(codes.shape)
         if found != wanted:
             raise ValueError(
                 f"the codec makes codes of shape {found} of a clip, but the model wants {wanted}; "
                 "use the files of one model"
             )
+        self._refuse_tokens(codes)
 
     def encode(self, video: Video, start_s: float, sound: np.ndarray, camera: Direction) -> ClipArrays:
         """All variants of one clip.
@@ -152,9 +166,22 @@ class ClipEncoder:
         )
 
     def _codes(self, sound: np.ndarray) -> np.ndarray:
+        codes = self._encoded(sound)
+        self._refuse_tokens(codes)
+        array: np.ndarray = codes.numpy()
+        return array
+
+    def _encoded(self, sound: np.ndarray) -> Tensor:
         samples = torch.from_numpy(np.ascontiguousarray(sound, np.float32)).to(self.device)
-        codes: np.ndarray = self.codec.encode(samples[None])[0, : self.codec_frames].cpu().numpy()
-        return codes
+        return self.codec.encode(samples[None])[0, : self.codec_frames].cpu()
+
+    def _refuse_tokens(self, codes: Tensor) -> None:
+        """Refuse tokens (S, K) that the generator may not draw."""
+        allowed = self.config.layout.allowed
+        if allowed is not None:
+            # The sound for mono pre-training has the codebooks of W alone.
+            own = AllowedTokens(allowed.ranges[: codes.shape[-1]])
+            own.refuse(codes, self.config.dac_pad_token_id)
 
 
 def turned_right(vector: np.ndarray) -> np.ndarray:

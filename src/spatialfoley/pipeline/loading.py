@@ -11,7 +11,7 @@ import torch
 from safetensors import SafetensorError
 
 from spatialfoley import weights
-from spatialfoley.codecs.tiny import TinyCodec
+from spatialfoley.codecs.stored import load_stored_codec
 from spatialfoley.codecs.unicodec import UniCodec
 from spatialfoley.features.tiny import TinyFeatures
 from spatialfoley.generators.guidance import Guidance
@@ -30,6 +30,8 @@ from spatialfoley.pipeline.model_folder import (
     EMBEDDED_MODEL,
     MANIFEST_FILE,
     PUBLISHED_MODEL,
+    SINGLE_CODEBOOK_CODEC,
+    SINGLE_CODEBOOK_MODEL,
     Manifest,
     find_model,
     part_folders,
@@ -41,6 +43,11 @@ from spatialfoley.pipeline.twin_loading import is_twin_folder, load_twin
 from spatialfoley.pipeline.two_stage import TwoStagePipeline, is_two_stage, load_two_stage
 
 _HALF_DTYPES = {"float16": torch.float16, "bfloat16": torch.bfloat16}
+_UNTRAINED = {
+    PUBLISHED_MODEL: VisageConfig(),
+    SINGLE_CODEBOOK_MODEL: VisageConfig.single_codebook(token_ranges=((8192, 16384),)),
+}
+"""Generators that clips can be prepared for before their weights are there."""
 
 
 AnyPipeline = Pipeline | FlowPipeline | TwinPipeline | TwoStagePipeline | CompressedPipeline
@@ -50,7 +57,7 @@ def load_pipeline(name: str | Path, device: str = "auto", dtype: str = "auto") -
     """Load everything that turns a video into sound.
 
     Args:
-        name: "tiny-visage", "tiny-visaudio" and "tiny-visaudio-foa" (in the package); "visage",
+        name: "tiny-visage", "tiny-visaudio" and "tiny-visaudio-foa" (in the package); "visage", "visage-sc",
             "mmaudio_small_16k" to "mmaudio_large_44k_v2", "visaudio" or "visaudio-foa" (their weights have to be on
             this machine); a model folder; or a hub id whose files are on this machine. "MONO+SPATIALIZER" gives
             the sound of a model, or of "folder:DIR", a place (see `two_stage`), and "compressed:visage" makes
@@ -84,7 +91,7 @@ def load_pipeline(name: str | Path, device: str = "auto", dtype: str = "auto") -
     with _one_sentence(folder):
         model = load_visage(folder).to(place).eval()
         features = _load_features(manifest, parts["features"], place, model.config.clip_frame_rate)
-        codec = _load_codec(manifest, parts["codec"], place)
+        codec = _load_codec(manifest.codec, parts["codec"], place)
     if place.type != "cpu" and dtype in _HALF_DTYPES:
         model = model.to(_HALF_DTYPES[dtype])
     return Pipeline(
@@ -140,7 +147,7 @@ def load_encoders(name: str | Path, device: str = "auto") -> Encoders:
     """Load the codec and the visual encoder of a model; no weights of its generator are needed.
 
     Args:
-        name: as for ``load_pipeline``; "visage" wants only its codec and CLIP on this machine.
+        name: as for ``load_pipeline``; "visage" and "visage-sc" want only their codec and CLIP on this machine.
         device: "auto" or a torch device.
 
     Raises:
@@ -151,17 +158,17 @@ def load_encoders(name: str | Path, device: str = "auto") -> Encoders:
         raise ValueError(
             f"{name} has no codec of tokens; give visage, {EMBEDDED_MODEL} or a folder of their kind"
         )
-    untrained = (
-        str(name) == PUBLISHED_MODEL and not Path(name).is_dir() and not weights.locate(PUBLISHED_MODEL)
-    )
-    # Without a folder its parts are looked for among the weights of this machine.
-    folder = Path(PUBLISHED_MODEL) if untrained else find_model(name)
+    config = None if Path(name).expanduser().is_dir() else _UNTRAINED.get(str(name))
+    if config is None or weights.locate(str(name)):
+        folder = find_model(name)
+        config = read_config(folder)
+    else:
+        folder = Path(name)  # there is none: its parts are looked for among the weights of this machine
     manifest = read_manifest(folder, str(name))
-    config = VisageConfig() if untrained else read_config(folder)
     parts = {part: path for part, path in part_folders(manifest, folder).items() if part != "generator"}
     with _one_sentence(folder):
         features = _load_features(manifest, parts["features"], place, config.clip_frame_rate)
-        codec = _load_codec(manifest, parts["codec"], place)
+        codec = _load_codec(manifest.codec, parts["codec"], place)
     description = {"model": manifest.name, "weights_sha256": weight_hashes(manifest, parts)}
     return Encoders(features, codec, config, place, description)
 
@@ -186,9 +193,11 @@ def _load_features(manifest: Manifest, folder: Path, device: torch.device, frame
     return ClipFeatures.load(folder, str(device), frame_rate_hz)
 
 
-def _load_codec(manifest: Manifest, folder: Path, device: torch.device) -> Codec:
-    if manifest.codec == "tiny":
-        return TinyCodec.load(folder).to(device)
+def _load_codec(kind: str, folder: Path, device: torch.device) -> Codec:
+    if kind == "tiny":
+        return load_stored_codec(folder).to(device)
+    if kind == "unicodec":
+        return UniCodec.load(folder, str(device))
     from spatialfoley.codecs.dac import DacCodec  # transformers is slow to import
 
     # The original release is one file without a config beside it.
@@ -234,14 +243,22 @@ def check_weights(name: str, path: Path) -> None:
 
         check_part(name, path)
         return
-    manifest = Manifest(name, "clip", "dac", "", {})
     if kind == "spatializer":
         load_audio_spatializer(path)
     elif kind == "generator":
         load_visage(path)
-    elif name == "unicodec":
-        UniCodec.load(path)
+        _refuse_stored_parts(name, path)
     elif kind == "codec":
-        _load_codec(manifest, path, cpu)
+        _load_codec("unicodec" if name == SINGLE_CODEBOOK_CODEC else "dac", path, cpu)
     else:
-        _load_features(manifest, path, cpu, 1)
+        _load_features(Manifest(name, "clip", "dac", "", {}), path, cpu, 1)
+
+
+def _refuse_stored_parts(name: str, folder: Path) -> None:
+    """Only the generator is imported; a folder that brings its own codec or encoder is a whole model by itself."""
+    manifest = read_manifest(folder, name)
+    for part, kind in (("features", manifest.features), ("codec", manifest.codec)):
+        if kind == "tiny" and part not in manifest.parts:
+            raise ValueError(
+                f"{folder} has its own {part}, which an import does not take; use the folder: --model {folder}"
+            )

@@ -26,7 +26,12 @@ from spatialfoley.features.tiny import TinyFeatures
 from spatialfoley.generators.visaudio.spatial_head import SpatialHead, SpatialHeadConfig
 from spatialfoley.generators.visaudio.spectral_prior import SpectralPrior, SpectralPriorConfig
 from spatialfoley.generators.visaudio.twin import TwinConfig, TwinNetwork
-from spatialfoley.pipeline.model_folder import EMBEDDED_MODEL, MANIFEST_FILE, find_model
+from spatialfoley.pipeline.model_folder import (
+    EMBEDDED_MODEL,
+    MANIFEST_FILE,
+    find_model,
+    stored_part_folder,
+)
 from spatialfoley.pipeline.twin_chain import TwinDefaults, TwinPipeline
 from spatialfoley.pipeline.twin_steps import TwinSteps
 
@@ -118,10 +123,10 @@ def _read_manifest(folder: Path) -> TwinManifest:
 
 
 def _part_folder(manifest: TwinManifest, folder: Path, part: str) -> Path:
-    if part in manifest.parts:
-        return find_model(manifest.parts[part])
-    if (folder / f"{part}.json").is_file() or part in ("twin", "prior", "head"):
+    if part in ("twin", "prior", "head") and part not in manifest.parts:
         return folder
+    if part in manifest.parts or (folder / f"{part}.json").is_file():
+        return stored_part_folder(folder, part, manifest.parts)
     return find_model(EMBEDDED_MODEL)
 
 

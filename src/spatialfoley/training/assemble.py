@@ -12,6 +12,7 @@ from typing import Any
 
 from spatialfoley.media.errors import MediaError
 from spatialfoley.pipeline.loading import load_pipeline
+from spatialfoley.pipeline.model_folder import PARTS, published_codec
 from spatialfoley.pipeline.twin_loading import FAMILY, load_twin
 from spatialfoley.weights import weight_files
 
@@ -19,8 +20,8 @@ MANIFEST = "pipeline.json"
 
 
 def assemble_pipeline(
-    codec_folder: Path | None,
-    features_folder: Path | None,
+    codec_folder: Path | str | None,
+    features_folder: Path | str | None,
     generator_folder: Path,
     out: Path,
     defaults: Mapping[str, Any],
@@ -33,10 +34,11 @@ def assemble_pipeline(
     that `out` never holds a model that does not load. Other files in `out` stay.
 
     Args:
-        codec_folder: Holds codec.json and codec.safetensors, or a DAC checkpoint; None for the DAC among the
-            weights of this machine.
+        codec_folder: Holds codec.json and codec.safetensors, or a checkpoint of DAC or UniCodec (as the generator's
+            settings ask), which may be a file; None for that of this machine. The name of a model, such as
+            tiny-visage, for its codec, which is then not copied.
         features_folder: Holds features.json and features.safetensors, or a CLIP checkpoint; None for the CLIP
-            among the weights of this machine.
+            among the weights of this machine; the name of a model for its encoder.
         generator_folder: Holds config.json and the weights, as a run of the task `visage` leaves them.
         out: The model folder.
         defaults: How to sample, as `sampling` of pipeline.json: guidance, top_k, temperature, ...
@@ -50,18 +52,23 @@ def assemble_pipeline(
         ValueError: A part is missing or does not fit the others, or a default is impossible.
         MediaError: `out` cannot be written.
     """
-    content = {
+    places = {"codec": codec_folder, "features": features_folder}
+    published = {"codec": published_codec(generator_folder), "features": "clip"}
+    content: dict[str, Any] = {
         "family": "visage",
         "name": name or out.name,
-        "features": "tiny" if _is_tiny(features_folder, "features") else "clip",
-        "codec": "tiny" if _is_tiny(codec_folder, "codec") else "dac",
+        **{part: "tiny" if _is_tiny(places[part], part) else published[part] for part in PARTS},
         "licence": licence,
         "sampling": dict(defaults),
     }
+    borrowed = {part: place for part, place in places.items() if isinstance(place, str)}
+    if borrowed:
+        content["parts"] = borrowed
     with _hidden_beside(out) as hidden:
         _copy_checkpoint(generator_folder, hidden)
-        _copy_part(codec_folder, "codec", "dac", hidden)
-        _copy_part(features_folder, "features", "clip", hidden)
+        for part, place in places.items():
+            if isinstance(place, Path):
+                _copy_part(place, part, published[part], hidden)
         (hidden / MANIFEST).write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
         load_pipeline(hidden, device="cpu")
         _move_into_place(hidden, out)
@@ -124,18 +131,17 @@ def _hidden_beside(out: Path) -> Iterator[Path]:
         shutil.rmtree(hidden, ignore_errors=True)
 
 
-def _is_tiny(folder: Path | None, part: str) -> bool:
-    return folder is not None and (folder / f"{part}.json").is_file()
+def _is_tiny(place: Path | str | None, part: str) -> bool:
+    """Only parts of our own kind are taken from another model."""
+    return isinstance(place, str) or (place is not None and (place / f"{part}.json").is_file())
 
 
-def _copy_part(folder: Path | None, part: str, published: str, target: Path) -> None:
+def _copy_part(place: Path, part: str, published: str, target: Path) -> None:
     """A tiny part lies beside the generator, a published one in a folder of its own."""
-    if folder is None:
-        return
-    if not _is_tiny(folder, part):
-        _copy_checkpoint(folder, target / published)
-        return
-    _copy_files(folder, part, target)
+    if _is_tiny(place, part):
+        _copy_files(place, part, target)
+    else:
+        _copy_checkpoint(place, target / published)
 
 
 def _copy_files(folder: Path, part: str, target: Path) -> None:
@@ -147,10 +153,11 @@ def _copy_files(folder: Path, part: str, target: Path) -> None:
 
 
 def _copy_checkpoint(folder: Path, target: Path) -> None:
-    """config.json, if there is one, and the weights, without what else a run leaves."""
+    """config.json, if there is one, and the weights, without what else a run leaves; or one file of weights."""
     files = weight_files(folder)
     target.mkdir(exist_ok=True)
-    for path in (folder / "config.json", *folder.glob("*.index.json"), *files):
+    beside = (folder / "config.json", *folder.glob("*.index.json")) if folder.is_dir() else ()
+    for path in (*beside, *files):
         if path.is_file():
             shutil.copyfile(path, target / path.name)
 
