@@ -18,7 +18,7 @@ from spatialfoley.codecs.unicodec import UniCodec
 from spatialfoley.codecs.unicodec_config import UniCodecConfig, domain_tokens
 from spatialfoley.codecs.unicodec_network import UniCodecNetwork
 from spatialfoley.training.codec_task import CodecTask
-from spatialfoley.training.codec_tuning_task import STFT_SIZES, CodecTuningTask, TunedUniCodec
+from spatialfoley.training.codec_tuning_task import STFT_SIZES, CodecTuningTask, TunedStored, TunedUniCodec
 from spatialfoley.training.loop import train
 from spatialfoley.training.settings import RecipeError, TrainingSettings, read_recipe
 from spatialfoley.training.sound_distance import MelDistance, spectral_share, waveform_share
@@ -155,6 +155,7 @@ def test_quiet_sounds_count_as_much_as_loud_ones() -> None:
 @pytest.mark.parametrize("frozen", [True, False])
 def test_tuning_lowers_the_loss_and_a_frozen_codebook_stays(root: Path, source: str, frozen: bool) -> None:
     task = CodecTuningTask(tuning(root, source, f"model.frozen_codebook={frozen}"))
+    assert isinstance(task.model, TunedStored)
     quantizer = task.model.codec.quantizer
     before = {name: buffer.clone() for name, buffer in quantizer.named_buffers()}
     assert torch.equal(before["cluster_sum"], before["codebooks"]), "averages start at the shipped entries"
@@ -172,7 +173,7 @@ def test_a_tuned_codec_is_loaded_with_the_entries_it_had(root: Path, tmp_path: P
     tuned, original = load_stored_codec(tmp_path / "out"), load_stored_codec(root / "plain")
     assert isinstance(tuned, PlainCodec)
     assert torch.equal(tuned.quantizer.codebooks, original.quantizer.codebooks)
-    assert not torch.equal(tuned.enter.weight, original.enter.weight)  # type: ignore[union-attr]
+    assert not torch.equal(tuned.enter.weight, original.enter.weight)
 
 
 def test_unicodec_is_tuned_at_its_rate_in_one_domain(root: Path) -> None:
@@ -241,3 +242,14 @@ def test_clips_without_sound_are_refused(root: Path, tmp_path: Path) -> None:
     task = CodecTuningTask(tuning(root, "plain", f"data.folder={tmp_path / 'cache'}", "data.clips=2"))
     with pytest.raises(RecipeError, match="1000 crops in a row are below -60 dB"):
         task.batch(torch.Generator().manual_seed(0))
+
+
+def test_an_uncertain_estimate_is_best_at_the_level_of_the_original() -> None:
+    """Half of the amplitude is right, the rest unrelated: a squared error wants 6 dB less, shares do not."""
+    sound, other = torch.randn(2, 1, 16000, generator=torch.Generator().manual_seed(0)) * 0.1
+    guess = 0.5 * sound + 0.75**0.5 * other
+    gains = [10 ** (db / 20) for db in range(-12, 13, 2)]
+    shares = [waveform_share(sound, gain * guess, -60.0).item() for gain in gains]
+    squares = [(sound - gain * guess).square().mean().item() for gain in gains]
+    assert range(-12, 13, 2)[int(np.argmin(shares))] == 0
+    assert range(-12, 13, 2)[int(np.argmin(squares))] == -6

@@ -7,6 +7,7 @@ sound by itself and then averaged: in logarithms, or as a share of the sound's o
 Two limits keep silence from counting more than sound. All of them have an absolute floor, below which a difference
 in decibels is none to the ear. And the shares are of the energy of original and estimate together, so that they
 are at most 1 (2 for a wrong polarity): a share of the original's alone is without bound where it is near silence.
+So they are least at equal levels, too, where a squared error makes quiet whatever cannot be told.
 """
 
 from __future__ import annotations
