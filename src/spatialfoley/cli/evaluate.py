@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
+from spatialfoley.evaluation.pairs.store_size import LIMIT_GB
+
 if TYPE_CHECKING:
     from spatialfoley.world.scenes import CameraKind
 
@@ -79,6 +81,12 @@ def evaluate(
             help="Folder for what listeners heard. Default: beside the models.", rich_help_panel=_FILES
         ),
     ] = None,
+    cache_gb: Annotated[
+        float,
+        typer.Option(
+            help="Gigabytes of it that are kept after a run; the longest unused go.", rich_help_panel=_FILES
+        ),
+    ] = LIMIT_GB,
     videos: Annotated[
         Path | None,
         typer.Option(help="Folder of the clips' videos, for pictures and --desync.", rich_help_panel=_FILES),
@@ -185,6 +193,7 @@ def evaluate(
             restore=tuple(restore or ()),
             partial=partial,
             cache=cache,
+            cache_gb=cache_gb,
             videos=videos,
             desync=desync,
             agreement=agreement,

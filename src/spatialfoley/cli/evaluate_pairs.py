@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from spatialfoley.cli.reporting import console, progress_bar, warn
+from spatialfoley.evaluation.pairs.store_size import LIMIT_GB
 
 if TYPE_CHECKING:
     from spatialfoley.evaluation.metrics.statistics import Interval
@@ -31,6 +32,7 @@ class PairOptions:
         restore: Systems whose clips were made for compressed video.
         partial: Score what both sides have.
         cache: Folder for embeddings.
+        cache_gb: Size of it after a run.
         videos: Folder of the clips' videos.
         desync: Score synchrony with the picture.
         agreement: Plug-in that scores picture against sound.
@@ -46,6 +48,7 @@ class PairOptions:
     restore: tuple[str, ...] = ()
     partial: bool = False
     cache: Path | None = None
+    cache_gb: float = LIMIT_GB
     videos: Path | None = None
     desync: bool = False
     agreement: str | None = None
@@ -102,6 +105,7 @@ def pair_settings(options: PairOptions) -> "PairSettings":
         restored=frozenset(options.restore),
         partial=options.partial,
         store=options.cache,
+        store_limit_gb=options.cache_gb,
         videos=options.videos,
         picture_scorers=tuple(scorers),
         jobs=options.jobs or (available_jobs() if device == "cpu" else min(_GPU_JOBS, available_jobs())),

@@ -240,6 +240,26 @@ def test_a_damaged_embedding_is_made_anew(tmp_path: Path) -> None:
     assert table(second, "What it") == table(first, "What it")
 
 
+def test_a_store_too_small_for_a_run_is_said_and_changes_nothing(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    fields(tmp_path)
+    first = run(tmp_path, listening(tmp_path))
+    assert "GB" not in capsys.readouterr().out
+    second = run(tmp_path, listening(tmp_path, store_limit_gb=0.0))
+    assert (second.records, second.report.tables) == (first.records, first.report.tables)
+    assert "takes more than the 0 GB kept in" in capsys.readouterr().out
+    assert not list((tmp_path / "store").rglob("*.npz"))
+    third = run(tmp_path, listening(tmp_path))
+    assert (third.records, third.report.tables) == (first.records, first.report.tables)
+
+
+def test_a_limit_below_nothing_is_refused(tmp_path: Path) -> None:
+    fields(tmp_path, "a")
+    with pytest.raises(ValueError, match=r"--cache-gb\) is -1\.0; give 0 or more gigabytes"):
+        run(tmp_path, listening(tmp_path, store_limit_gb=-1.0))
+
+
 def test_two_processes_find_what_one_finds(tmp_path: Path) -> None:
     fields(tmp_path)
     one = run(tmp_path)

@@ -3,7 +3,8 @@
 An entry is named by the hash of: the file's bytes, the listener and its weights, how the sound was prepared,
 and the source code of preparation and networks with the versions of the libraries that calculate. So an entry
 can be missing or damaged, but not stale: whatever changes, it has another name. Entries are written whole or
-not at all; one that does not hold what it says is made anew.
+not at all; one that does not hold what it says is made anew. `store_size` deletes those that were not used for
+longest.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spatialfoley.evaluation.networks.listener import Heard
+from spatialfoley.evaluation.pairs.store_size import mark_used
 from spatialfoley.evaluation.pairs.views import Hearing
 from spatialfoley.media.atomic import atomic_path
 from spatialfoley.weights.store import home
@@ -62,7 +64,10 @@ class EmbeddingStore:
             return None
         arrays = [heard.embeddings, *([] if logits is None else [logits])]
         fits = heard.embeddings.ndim == 3 and all(len(array) == len(channels) for array in arrays)
-        return heard if fits and all(bool(np.isfinite(array).all()) for array in arrays) else None
+        if not (fits and all(bool(np.isfinite(array).all()) for array in arrays)):
+            return None
+        mark_used(self._path(key))
+        return heard
 
     def write(self, key: str, channels: Sequence[str], heard: Heard) -> None:
         """Keep what was heard."""

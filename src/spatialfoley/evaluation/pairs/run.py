@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from functools import cache, partial
 from pathlib import Path
@@ -16,6 +17,7 @@ from spatialfoley.evaluation.pairs.matching import Matching, SoundSource, listed
 from spatialfoley.evaluation.pairs.parallel import score_clips
 from spatialfoley.evaluation.pairs.protocols import Protocol, protocol
 from spatialfoley.evaluation.pairs.records import RecordLog, read_records, write_records
+from spatialfoley.evaluation.pairs.store_size import LIMIT_GB, in_use, prune
 from spatialfoley.evaluation.report.document import Report
 
 if TYPE_CHECKING:
@@ -38,6 +40,7 @@ class PairSettings:
         restored: Systems whose clips were made for compressed video; "visaudio" only.
         partial: Score the ids that truth and system share, instead of refusing.
         store: Folder for embeddings; None: beside the downloaded models.
+        store_limit_gb: Size of that folder after a run; what was not used for longest is deleted.
         videos: Folder of the clips' videos, for scores against the picture.
         picture_scorers: Of those, such as "synchformer" and "agreement:NAME".
         jobs: Processes.
@@ -51,6 +54,7 @@ class PairSettings:
     restored: frozenset[str] = frozenset()
     partial: bool = False
     store: Path | None = None
+    store_limit_gb: float = LIMIT_GB
     videos: Path | None = None
     picture_scorers: tuple[str, ...] = ()
     jobs: int = 1
@@ -118,7 +122,7 @@ def score_systems(
         out: Folder for the results.
         settings: How; None for our protocol, offline.
         progress: Called with a label and the fraction done.
-        show: Gets licence lines of plug-ins.
+        show: Gets licence lines of plug-ins, and a word where the store is too small for the run.
         command: What the user typed, for the report.
 
     Raises:
@@ -143,25 +147,18 @@ def score_systems(
         store=store,
         picture_scorers={name: weights[name] for name in chosen.picture_scorers},
     )
-    tasks = _tasks(truth, matchings, chosen, read_records(out))
-    make = partial(_make_scorer, rules, chosen.device)
-    records: list[Record] = []
-    with RecordLog(out) as log:
-        for done, found in enumerate(score_clips(tasks, make, chosen.jobs), start=1):
-            log.add(found)
-            records += found
-            if progress:
-                progress(f"clip {done} of {len(tasks)}", 0.95 * done / len(tasks))
-    expected = sum(len(task.estimates) for task in tasks)
-    if len(records) != expected:
-        raise RuntimeError(f"{len(records)} records for {expected} pairs; a pair must not get lost")
-    order = {name: index for index, name in enumerate(matchings)}
-    records.sort(key=lambda record: (order[record["system"]], record["clip"]))
-    write_records(out, records)
-    if progress:
-        progress("report", 0.95)
-    report = pair_report(records, systems, truth, matchings, chosen, weights, store, command)
+    with in_use(store.folder) if chosen.chosen_listeners else nullcontext(0.0) as began_s:
+        tasks = _tasks(truth, matchings, chosen, read_records(out))
+        records = _score(tasks, partial(_make_scorer, rules, chosen.device), chosen.jobs, out, progress)
+        order = {name: index for index, name in enumerate(matchings)}
+        records.sort(key=lambda record: (order[record["system"]], record["clip"]))
+        write_records(out, records)
+        if progress:
+            progress("report", 0.95)
+        report = pair_report(records, systems, truth, matchings, chosen, weights, store, command)
     write_report(report, out)
+    if chosen.chosen_listeners:
+        _limit(store, chosen.store_limit_gb, began_s, show)
     if progress:
         progress("report", 1.0)
     return PairResult(tuple(records), matchings, report, weights)
@@ -170,6 +167,37 @@ def score_systems(
 def available_jobs() -> int:
     """Processors that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _score(
+    tasks: Sequence[ClipTask],
+    make_scorer: Callable[[], ClipScorer],
+    jobs: int,
+    out: Path,
+    progress: Progress | None,
+) -> list[Record]:
+    """Records of all pairs, each written as soon as it is there."""
+    records: list[Record] = []
+    with RecordLog(out) as log:
+        for done, found in enumerate(score_clips(tasks, make_scorer, jobs), start=1):
+            log.add(found)
+            records += found
+            if progress:
+                progress(f"clip {done} of {len(tasks)}", 0.95 * done / len(tasks))
+    expected = sum(len(task.estimates) for task in tasks)
+    if len(records) != expected:
+        raise RuntimeError(f"{len(records)} records for {expected} pairs; a pair must not get lost")
+    return records
+
+
+def _limit(store: EmbeddingStore, limit_gb: float, began_s: float, show: Callable[[str], None]) -> None:
+    """Bring the store to its size; say so where that takes what this run has just used."""
+    pruned = prune(store.folder, limit_gb * 1e9)
+    if pruned is not None and pruned.last_used_s is not None and pruned.last_used_s >= began_s:
+        show(
+            f"what listeners heard in this run takes more than the {limit_gb:g} GB kept in {store.folder}: another "
+            "run makes a part of it anew; a higher limit keeps it"
+        )
 
 
 def _check_settings(
@@ -183,6 +211,8 @@ def _check_settings(
             f"protocol {settings.protocol!r} scores sound as it is; sound made for compressed video is "
             "restored by --protocol visaudio only"
         )
+    if not settings.store_limit_gb >= 0:
+        raise ValueError(f"store_limit_gb (--cache-gb) is {settings.store_limit_gb}; give 0 or more gigabytes")
     if settings.exhibits < 0:
         raise ValueError(f"exhibits is {settings.exhibits}; give 0 or more clips")
     clips = sorted({name for matching in matchings.values() for name in matching.files})
