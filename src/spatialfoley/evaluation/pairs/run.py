@@ -212,7 +212,9 @@ def _check_settings(
             "restored by --protocol visaudio only"
         )
     if not settings.store_limit_gb >= 0:
-        raise ValueError(f"store_limit_gb (--cache-gb) is {settings.store_limit_gb}; give 0 or more gigabytes")
+        raise ValueError(
+            f"store_limit_gb (--cache-gb) is {settings.store_limit_gb}; give 0 or more gigabytes"
+        )
     if settings.exhibits < 0:
         raise ValueError(f"exhibits is {settings.exhibits}; give 0 or more clips")
     clips = sorted({name for matching in matchings.values() for name in matching.files})
