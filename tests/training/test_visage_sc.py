@@ -13,6 +13,7 @@ from spatialfoley.cli import run
 from spatialfoley.conventions import FOA_CHANNELS
 from spatialfoley.dataset.clip_tensors import ClipTensors
 from spatialfoley.generators.visage.checkpoint import load_visage
+from spatialfoley.kernels.packed import unavailable_reason
 from spatialfoley.media.audio import read_audio, write_audio
 from spatialfoley.media.frame_writer import write_frames
 from spatialfoley.pipeline.chain import Pipeline
@@ -121,6 +122,18 @@ def test_the_plain_folder_takes_unicodec_for_its_codec(model: Path) -> None:
     assert isinstance(pipe, Pipeline)
     assert (pipe.codec.rate_hz, pipe.codec.levels, pipe.model.config.pattern) == (24000, 1, "delay")
     assert set(pipe.describe()["weights_sha256"]) == {"generator", "features", "codec"}
+
+
+def test_fast_also_decodes_in_16_bits_where_the_cpu_can(model: Path) -> None:
+    if unavailable_reason(torch.bfloat16):
+        pytest.skip(unavailable_reason(torch.bfloat16))
+    codes = torch.randint(8192, 16384, (1, 75, 4), generator=torch.Generator().manual_seed(0))
+    exact, fast = (load_pipeline(model, device="cpu", dtype=dtype) for dtype in ("auto", "fast"))
+    assert isinstance(exact, Pipeline)
+    assert isinstance(fast, Pipeline)
+    wanted, given = exact.codec.decode(codes), fast.codec.decode(codes)
+    assert not torch.equal(wanted, given)
+    assert (wanted - given).norm() < 0.03 * wanted.norm()
 
 
 def test_what_this_machine_has_is_found_by_name(

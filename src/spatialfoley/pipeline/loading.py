@@ -21,6 +21,7 @@ from spatialfoley.generators.visage.config import VisageConfig
 from spatialfoley.generators.visage.kernels import Kernel
 from spatialfoley.generators.visage.sampler import SamplingSettings
 from spatialfoley.kernels.devices import choose_device
+from spatialfoley.kernels.packed import unavailable_reason
 from spatialfoley.pipeline.chain import Pipeline
 from spatialfoley.pipeline.clip import Codec, Defaults, Features
 from spatialfoley.pipeline.compressed import COMPRESSED_PREFIX, CompressedPipeline, load_compressed
@@ -91,7 +92,7 @@ def load_pipeline(name: str | Path, device: str = "auto", dtype: str = "auto") -
     with _one_sentence(folder):
         model = load_visage(folder).to(place).eval()
         features = _load_features(manifest, parts["features"], place, model.config.clip_frame_rate)
-        codec = _load_codec(manifest.codec, parts["codec"], place)
+        codec = _load_codec(manifest.codec, parts["codec"], place, dtype)
     if place.type != "cpu" and dtype in _HALF_DTYPES:
         model = model.to(_HALF_DTYPES[dtype])
     return Pipeline(
@@ -193,11 +194,14 @@ def _load_features(manifest: Manifest, folder: Path, device: torch.device, frame
     return ClipFeatures.load(folder, str(device), frame_rate_hz)
 
 
-def _load_codec(kind: str, folder: Path, device: torch.device) -> Codec:
+def _load_codec(kind: str, folder: Path, device: torch.device, dtype: str = "auto") -> Codec:
     if kind == "tiny":
         return load_stored_codec(folder).to(device)
     if kind == "unicodec":
-        return UniCodec.load(folder, str(device))
+        packed = (
+            device.type == "cpu" and dtype in ("fast", "bfloat16") and not unavailable_reason(torch.bfloat16)
+        )
+        return UniCodec.load(folder, str(device), kernel="bfloat16" if packed else "plain")
     from spatialfoley.codecs.dac import DacCodec  # transformers is slow to import
 
     # The original release is one file without a config beside it.
