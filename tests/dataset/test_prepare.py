@@ -13,7 +13,7 @@ import torch
 from spatialfoley import weights
 from spatialfoley.cli import run
 from spatialfoley.codecs.tiny import token_to_ratio
-from spatialfoley.dataset.clip_encoding import ClipEncoder, turned_right
+from spatialfoley.dataset.clip_encoding import ClipEncoder, clip_yaws_deg, turned_right
 from spatialfoley.dataset.clip_tensors import ClipArrays, ClipTensors
 from spatialfoley.dataset.manifest import read_clip_manifest
 from spatialfoley.dataset.prepare import prepare_clips
@@ -134,6 +134,64 @@ def test_in_the_world_the_field_and_the_direction_turn_right(world_model: Path, 
     assert np.allclose(facing[0], network_vector(Direction(40, -10)), atol=1e-6)
     assert np.allclose(facing[1], network_vector(Direction(-50, -10)), atol=1e-6)
     assert np.array_equal(clips.arrays["embedding"][0, 0], clips.arrays["embedding"][0, 1])
+
+
+def test_in_the_world_any_yaw_turns_field_and_direction_alike(world_model: Path, tmp_path: Path) -> None:
+    write_video(tmp_path / "street.mp4")
+    write_field(tmp_path / "street.foa.wav")
+    rows = read_clip_manifest(
+        write_manifest(tmp_path, {"video": "street.mp4", "azimuth_deg": 40, "elevation_deg": -10})
+    )
+    turning = dataclasses.replace(clip_encoder(world_model), turns=3)
+    done = prepare_clips(rows, turning, tmp_path / "out")
+    arrays = ClipTensors(done.folders["train"]).arrays
+    assert arrays["codes"].shape[:2] == (1, 4)
+    yaws_deg = [0.0, *clip_yaws_deg("street.mp4 0", 3)]
+    assert len({round(yaw_deg / 5) for yaw_deg in yaws_deg}) == 4
+    for variant, yaw_deg in enumerate(yaws_deg):
+        heard = direction_in_codes(arrays["codes"][0, variant])
+        assert np.allclose(heard, turned(SOURCE, yaw_deg), atol=0.03)
+        assert np.allclose(
+            arrays["direction"][0, variant], network_vector(Direction(40 + yaw_deg, -10)), atol=1e-6
+        )
+        assert np.array_equal(arrays["embedding"][0, 0], arrays["embedding"][0, variant])
+    with pytest.raises(ValueError, match="holds clips of another model"):
+        prepare_clips(rows, clip_encoder(world_model), tmp_path / "out")
+
+
+def test_yaws_of_clips_cover_the_circle() -> None:
+    yaws_deg = np.concatenate([clip_yaws_deg(f"clip{number}.mp4 5", 2) for number in range(400)])
+    assert np.histogram(yaws_deg, bins=8, range=(-180, 180))[0].min() > 70
+    assert np.array_equal(clip_yaws_deg("a 0", 5)[:2], clip_yaws_deg("a 0", 2))
+
+
+@pytest.mark.parametrize(
+    ("model", "mono", "turns", "message"),
+    [
+        (
+            "camera_model",
+            False,
+            2,
+            "turns is 2, but the model works in the camera's axes, so there is nothing",
+        ),
+        ("world_model", True, 2, "turns is 2, but mono sound has no direction"),
+        ("world_model", False, -1, "turns is -1; it must be at least 0"),
+    ],
+)
+def test_turns_of_nothing_are_refused(
+    model: str, mono: bool, turns: int, message: str, request: pytest.FixtureRequest
+) -> None:
+    encoder = clip_encoder(request.getfixturevalue(model), mono)
+    with pytest.raises(ValueError, match=message):
+        dataclasses.replace(encoder, turns=turns)
+
+
+def test_models_without_a_direction_have_no_turns(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    manifest = write_manifest(tmp_path, {"video": "street.mp4"})
+    assert run(["dataset", "prepare", str(manifest), "--model", "mmaudio_medium_44k", "--turns", "2"]) != 0
+    assert "mmaudio_medium_44k has no setting --turns; leave it out" in " ".join(
+        capsys.readouterr().err.split()
+    )
 
 
 def test_the_turned_vector_is_that_of_the_published_index() -> None:

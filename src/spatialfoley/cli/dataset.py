@@ -36,6 +36,12 @@ def prepare(
         ),
     ] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")] = "auto",
+    turns: Annotated[
+        int | None,
+        typer.Option(
+            help="ViSAGe, ViSAGe-SC: variants of a clip, each turned by any yaw. Default: one, by a quarter."
+        ),
+    ] = None,
     music_captions: Annotated[
         bool,
         typer.Option("--music-captions", help="MMAudio, ViSAudio: texts from names of files, as MUSIC-21's."),
@@ -80,13 +86,15 @@ def prepare(
         if value is not None
     }
     rows = read_clip_manifest(manifest)
+    if turns is not None:
+        _refuse_turns(model)
     done = _flow_clips(rows, model, out, mono, panorama, device, music_captions, chosen)
     if done is None:
         unknown = [f"--{name.replace('_', '-')}" for name in chosen]
         unknown += ["--music-captions"] if music_captions else []
         if unknown:
             raise ValueError(f"{model} has no setting {', '.join(unknown)}; leave it out")
-        done = _token_clips(rows, model, out, mono, panorama, device)
+        done = _token_clips(rows, model, out, mono, panorama, device, turns or 0)
     say(f"{done.made} clips made, {done.reused} made before, {done.rejected} rejected")
     for split, folder in done.folders.items():
         say(f"{split}: {folder}")
@@ -95,8 +103,16 @@ def prepare(
         raise typer.Exit(1)
 
 
+def _refuse_turns(model: str) -> None:
+    """Raise ValueError for a model whose sound has no camera direction to turn with it."""
+    from spatialfoley.pipeline.flow_folder import is_flow_name
+
+    if is_flow_name(model):
+        raise ValueError(f"{model} has no setting --turns; leave it out")
+
+
 def _token_clips(
-    rows: list[Any], model: str, out: Path, mono: bool, panorama: bool | None, device: str
+    rows: list[Any], model: str, out: Path, mono: bool, panorama: bool | None, device: str, turns: int
 ) -> "Prepared":
     """Clips for ViSAGe's family."""
     from spatialfoley.dataset.clip_encoding import ClipEncoder
@@ -112,6 +128,7 @@ def _token_clips(
         mono,
         panorama,
         parts.device,
+        turns,
     )
     with progress_bar("") as report:
         return prepare_clips(rows, encoder, out, report)

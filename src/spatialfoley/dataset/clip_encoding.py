@@ -1,11 +1,13 @@
 """One stretch of a video with its sound -> what a generator trains on, with its augmented variant.
 
 A model that generates in world axes gets the published quarter turn: the field and the camera turn 90° to the
-right, the picture stays. A model that generates around the camera gets the mirror image of picture and sound.
+right, the picture stays; or, where that is wanted, several turns by any yaw, drawn anew for each clip. A model that
+generates around the camera gets the mirror image of picture and sound.
 """
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -22,8 +24,8 @@ from spatialfoley.generators.visage.allowed_tokens import AllowedTokens
 from spatialfoley.generators.visage.config import VisageConfig
 from spatialfoley.media.video import Video
 from spatialfoley.media.view import network_frames
-from spatialfoley.spatial.direction import Direction
-from spatialfoley.spatial.foa import listen_from
+from spatialfoley.spatial.direction import CameraPose, Direction
+from spatialfoley.spatial.foa import listen_from, rotate_field
 from spatialfoley.spatial.signal import SpatialAudio
 from spatialfoley.spatial.ytambigen import network_vector, quarter_turn_right
 from spatialfoley.timeline import sample_count, token_frames
@@ -74,6 +76,11 @@ class ClipEncoder:
         mono: Whether sound is one channel, for pre-training, where it is a field otherwise.
         panorama: Whether pictures are equirectangular; None asks the shape of each.
         device: Where the codec computes.
+        turns: In world axes: so many variants, each turned by a yaw from anywhere on the circle, instead of the
+            quarter turn; 0 for that.
+
+    Raises:
+        ValueError: There is nothing to turn.
     """
 
     features: VisualEncoder
@@ -83,6 +90,14 @@ class ClipEncoder:
     mono: bool = False
     panorama: bool | None = None
     device: torch.device | str = "cpu"
+    turns: int = 0
+
+    def __post_init__(self) -> None:
+        if self.turns < 0:
+            raise ValueError(f"turns is {self.turns}; it must be at least 0, for the published quarter turn")
+        if self.turns and (self.mono or self.config.field_frame == "camera"):
+            why = "mono sound has no direction" if self.mono else "the model works in the camera's axes"
+            raise ValueError(f"turns is {self.turns}, but {why}, so there is nothing to turn; leave it out")
 
     @property
     def channels(self) -> int:
@@ -150,7 +165,13 @@ class ClipEncoder:
             pictures = [frames, np.ascontiguousarray(frames[:, :, ::-1])]
             return self._arrays(pictures, [heard, mirrored], [network_vector(FRONT)] * 2)
         facing = network_vector(camera)
-        return self._arrays([frames], [sound, quarter_turn_right(sound)], [facing, turned_right(facing)])
+        if not self.turns:
+            return self._arrays([frames], [sound, quarter_turn_right(sound)], [facing, turned_right(facing)])
+        name = "" if video.path is None else video.path.name
+        yaws_deg = clip_yaws_deg(f"{name} {start_s:g}", self.turns)
+        fields = [rotate_field(sound, CameraPose(yaw_deg).matrix()) for yaw_deg in yaws_deg]
+        turned = [Direction(camera.azimuth_deg + yaw_deg, camera.elevation_deg) for yaw_deg in yaws_deg]
+        return self._arrays([frames], [sound, *fields], [facing, *map(network_vector, turned)])
 
     def _arrays(
         self, pictures: list[np.ndarray], sounds: list[np.ndarray], directions: list[np.ndarray]
@@ -182,6 +203,13 @@ class ClipEncoder:
             # The sound for mono pre-training has the codebooks of W alone.
             own = AllowedTokens(allowed.ranges[: codes.shape[-1]])
             own.refuse(codes, self.config.dac_pad_token_id)
+
+
+def clip_yaws_deg(clip: str, turns: int) -> np.ndarray:
+    """Turns of a clip to the left in [-180, 180), drawn from its name; more turns do not change the first ones."""
+    seed = int.from_bytes(hashlib.sha256(clip.encode()).digest()[:8], "little")
+    yaws_deg: np.ndarray = np.random.default_rng(seed).uniform(-180, 180, turns)
+    return yaws_deg
 
 
 def turned_right(vector: np.ndarray) -> np.ndarray:

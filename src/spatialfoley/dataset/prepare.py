@@ -130,7 +130,7 @@ def _parts(clips: list[MadeClip]) -> Iterator[ClipArrays]:
 
 
 def _described(encoder: ClipEncoder) -> dict[str, Any]:
-    return {
+    described = {
         **encoder.description,
         "channels": encoder.channels,
         "codec_frames": encoder.codec_frames,
@@ -138,3 +138,5 @@ def _described(encoder: ClipEncoder) -> dict[str, Any]:
         "field_frame": encoder.config.field_frame,
         "panorama": encoder.panorama,
     }
+    # Named only where there are any, so that folders from before go on.
+    return {**described, "turns": encoder.turns} if encoder.turns else described
