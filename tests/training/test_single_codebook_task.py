@@ -77,3 +77,11 @@ def test_sound_coded_in_another_domain_is_refused(tmp_path: Path) -> None:
     task = VisageTask(settings_of(tmp_path, "run", clips))
     with pytest.raises(ValueError, match=r"may take 32 to 63: encode the sound in the domain of the model"):
         task.batch(torch.Generator().manual_seed(0))
+
+
+def test_sound_of_a_codec_with_more_tokens_is_refused(tmp_path: Path) -> None:
+    clips = write_clips(tmp_path / "clips", 4)
+    fewer = {"dac_vocab_size": 40, "dac_pad_token_id": 40, "token_ranges": []}
+    task = VisageTask(settings_of(tmp_path, "run", clips, **fewer))
+    with pytest.raises(ValueError, match=r"codebook \d holds the token \d+, but may take 0 to 39"):
+        task.batch(torch.Generator().manual_seed(0))

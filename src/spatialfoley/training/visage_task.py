@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from spatialfoley.dataset.clip_tensors import ClipTensors
 from spatialfoley.dataset.world_tokens import WorldTokensSettings, world_clip_tensors
 from spatialfoley.dataset.world_turns import WorldTurnsSettings, world_turns
+from spatialfoley.generators.visage.allowed_tokens import AllowedTokens
 from spatialfoley.generators.visage.checkpoint import start_from
 from spatialfoley.generators.visage.config import VisageConfig
 from spatialfoley.generators.visage.model import VisageConditions, VisageModel
@@ -74,6 +75,8 @@ class VisageTask:
         except ValueError as error:
             raise RecipeError(f"model: {error}") from None
         self._check_shapes()
+        every = (0, self.config.dac_vocab_size)
+        self._tokens = self.config.layout.allowed or AllowedTokens((every,) * self.config.codebooks)
         torch.manual_seed(settings.seed)
         self.visage = VisageModel(self.config)
         if settings.initialize_from is not None:
@@ -103,8 +106,7 @@ class VisageTask:
         )
         codes = torch.from_numpy(taken.codes.astype(np.int64))
         codes = torch.where(codes < 0, self.config.dac_pad_token_id, codes)
-        if self.config.layout.allowed is not None:
-            self.config.layout.allowed.refuse(codes, self.config.dac_pad_token_id)
+        self._tokens.refuse(codes, self.config.dac_pad_token_id)
         return conditions, codes
 
     def loss(
