@@ -13,6 +13,7 @@ from spatialfoley.cli import run
 from spatialfoley.conventions import FOA_CHANNELS
 from spatialfoley.dataset.clip_tensors import ClipTensors
 from spatialfoley.generators.visage.checkpoint import load_visage
+from spatialfoley.generators.visage.config import VisageConfig
 from spatialfoley.kernels.packed import unavailable_reason
 from spatialfoley.media.audio import read_audio, write_audio
 from spatialfoley.media.frame_writer import write_frames
@@ -24,7 +25,7 @@ from spatialfoley.spatial.foa import encode
 from spatialfoley.spatial.signal import SpatialAudio
 from spatialfoley.training.assemble import assemble_pipeline
 from spatialfoley.training.loop import train
-from spatialfoley.training.settings import TrainingSettings
+from spatialfoley.training.settings import TrainingSettings, read_recipe
 from spatialfoley.training.tasks import make_task
 from spatialfoley.training.visage_task import VisageTask
 from tests.model_folders import (
@@ -34,6 +35,7 @@ from tests.model_folders import (
     write_unicodec,
 )
 
+RECIPES = Path(__file__).parents[2] / "recipes"
 SAMPLING = {"guidance": {"rule": "combined", "scale": 1.0}, "top_k": 100}
 
 
@@ -61,38 +63,40 @@ def prepare(manifest: Path, out: Path, model: Path | str, *more: str) -> int:
     return run([*command, "--device", "cpu"])
 
 
-def settings_of(out: Path, clips: Path, start: Path | None = None, **model: Any) -> TrainingSettings:
-    sizes = {
-        **{"pattern": "delay", "num_rvq": 1, "dac_vocab_size": 16384, "dac_pad_token_id": 16384},
-        **{"dac_sample_rate": 24000, **SINGLE_CODEBOOK, **model},
-    }
-    return TrainingSettings(
-        task="visage",
-        output=str(out),
-        steps=1,
-        batch_size=2,
-        data={"folder": str(clips)},
-        model=sizes,
-        objective={"masked_loss": True},
-        initialize_from=None if start is None else str(start),
+def small_recipe(name: str, out: Path, clips: Path, *more: str) -> TrainingSettings:
+    """One step of a shipped recipe on the sizes of the random model."""
+    sizes = [f"model.{key}={value}" for key, value in SINGLE_CODEBOOK.items() if key != "token_ranges"]
+    places = [f"output={out}", f"data.folder={clips}", "steps=1", "batch_size=2", "precision=float32"]
+    return read_recipe(RECIPES / f"{name}.yaml", [*sizes, *places, *more])
+
+
+@pytest.mark.parametrize(("name", "of_visage"), [("vggsound", 1), ("ytambigen", 4)])
+def test_the_recipes_train_the_network_that_clips_are_prepared_for(name: str, of_visage: int) -> None:
+    settings = read_recipe(RECIPES / f"visage_sc_{name}.yaml")
+    ranges = ((8192, 16384),)
+    assert VisageConfig.from_dict(settings.model) == VisageConfig.single_codebook(
+        token_ranges=ranges, num_channels=of_visage
     )
+    published = read_recipe(RECIPES / f"visage_{name}.yaml")
+    assert (settings.steps, settings.optimizer) == (published.steps, published.optimizer)
 
 
 def test_from_videos_to_a_model_that_makes_sound(
     recordings: Path, tmp_path: Path, model: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     root = recordings.parent
-    assert prepare(recordings, tmp_path / "clips", model) == 0
+    assert prepare(recordings, tmp_path / "clips", model, "--turns", "2") == 0
     assert prepare(root / "mono.jsonl", tmp_path / "mono-clips", model, "--mono") == 0
     codes = ClipTensors(tmp_path / "clips" / "train").arrays["codes"]
-    assert (codes.shape, codes.dtype) == ((1, 2, 225, len(FOA_CHANNELS)), np.int16)
+    assert (codes.shape, codes.dtype) == ((1, 3, 225, len(FOA_CHANNELS)), np.int16)
     assert codes.min() >= 8192, "the tokens of sound that is neither speech nor music"
     assert len(np.unique(codes)) > 20
     assert ClipTensors(tmp_path / "mono-clips" / "train").arrays["codes"].shape == (1, 1, 225, 1)
 
-    mono = settings_of(tmp_path / "mono", tmp_path / "mono-clips" / "train", num_channels=1)
+    mono = small_recipe("visage_sc_vggsound", tmp_path / "mono", tmp_path / "mono-clips" / "train")
     train(make_task(mono), mono)
-    spatial = settings_of(tmp_path / "run", tmp_path / "clips" / "train", tmp_path / "mono")
+    start = f"initialize_from={tmp_path / 'mono'}"
+    spatial = small_recipe("visage_sc_ytambigen", tmp_path / "run", tmp_path / "clips" / "train", start)
     task = VisageTask(spatial)
     learnt = load_visage(tmp_path / "mono")
     for codebook in range(len(FOA_CHANNELS)):
