@@ -6,9 +6,11 @@ from pathlib import Path
 import pytest
 import torch
 
-from spatialfoley.codecs.tiny import TinyCodec
+from spatialfoley.codecs.tiny import GAIN_TOKENS, RATIO_TOKENS, TinyCodec
+from spatialfoley.conventions import X, Y, Z
 from spatialfoley.features.tiny import TinyFeatures
 from spatialfoley.generators.visage.checkpoint import load_visage
+from spatialfoley.generators.visage.config import VisageConfig
 from spatialfoley.training.loop import train
 from spatialfoley.training.settings import RecipeError, read_recipe
 from spatialfoley.training.tasks import make_task
@@ -103,3 +105,14 @@ def test_clips_of_another_model_are_refused(runs: Path) -> None:
         RecipeError, match=r"clip tensors have \{'codebooks': 12.*model is set to \{'codebooks': 16"
     ):
         VisageTask(read_recipe(RECIPES / "tiny_visage.yaml", small(runs, "tiny_visage", *more)))
+
+
+def test_the_recipe_with_one_shape_level_fits_its_codec() -> None:
+    settings = read_recipe(RECIPES / "tiny_visage_sc.yaml")
+    config = VisageConfig.from_dict(settings.model)
+    assert config.longest_frames == 250, "five seconds"
+    assert config.token_ranges == ((0, max(GAIN_TOKENS, RATIO_TOKENS)), (0, config.dac_vocab_size))
+    assert config.unfed_codebooks == tuple(config.num_rvq * channel for channel in (Y, Z, X))
+    first = read_recipe(RECIPES / "tiny_visage.yaml").data["world"]
+    assert settings.data["world"]["features"] == first["features"], "whose pictures it takes"
+    assert settings.data["world"]["cache"] == first["cache"]
