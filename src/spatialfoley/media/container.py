@@ -1,5 +1,6 @@
 """Opening media files: every way in which a file is unusable becomes one sentence."""
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,9 @@ from av.stream import Disposition
 from av.video.stream import VideoStream
 
 from spatialfoley.media.errors import MediaError
+
+DECODE_THREADS = "SPATIALFOLEY_DECODE_THREADS"
+"""Variable of the environment: threads of each picture decoder; 0 or not set: as many as FFmpeg chooses."""
 
 # FFmpeg opens plain text as a scrolling terminal and pictures as films of one frame.
 _TEXT_FORMATS = {"tty"}
@@ -66,7 +70,22 @@ def picture_stream(container: InputContainer, path: str | Path) -> VideoStream:
     stream: Any = moving[0]
     if stream.codec_context is None or not stream.width or not stream.height:
         raise MediaError(f"{path} has a video stream that cannot be decoded; convert it to mp4 (H.264)")
+    stream.codec_context.thread_count = decode_threads()
     return stream
+
+
+def decode_threads() -> int:
+    """Threads of each picture decoder; they change how long decoding takes and nothing else.
+
+    Raises:
+        ValueError: the environment says something that is no number of threads.
+    """
+    said = os.environ.get(DECODE_THREADS) or "0"
+    if not said.isdecimal():
+        raise ValueError(
+            f"{DECODE_THREADS} is {said!r}; give a number of threads, or 0 for as many as FFmpeg chooses"
+        )
+    return int(said)
 
 
 def seek_before(container: InputContainer, stream: VideoStream, file_time_s: float) -> None:

@@ -16,8 +16,19 @@ from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from typing import Any, Literal, Protocol
 
-ENVIRONMENT = {"OMP_WAIT_POLICY": "passive", "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
-"""Of every worker, set before torch is imported: one thread each, and none that waits by spinning."""
+from spatialfoley.media.container import DECODE_THREADS
+
+ENVIRONMENT = {
+    "OMP_WAIT_POLICY": "passive",
+    "OMP_NUM_THREADS": "1",
+    "MKL_NUM_THREADS": "1",
+    DECODE_THREADS: os.environ.get(DECODE_THREADS) or "1",
+}
+"""Of every worker, set before torch is imported: one thread each, and none that waits by spinning.
+
+Picture decoders too, unless the environment of the build says another number: few workers on many cores are done
+sooner with more.
+"""
 
 
 @dataclass(frozen=True)
