@@ -16,8 +16,9 @@ VISAGE_MODELS = (
     ),
     unpublished(
         "visage-sc",
-        "ViSAGe-SC, one code per channel and step. No weights are published; a folder that this project trained "
-        "(config.json, model.safetensors) can be imported. It also needs unicodec and clip-vit-b-32.",
+        "ViSAGe-SC, one code per channel and step. No weights are published: train them "
+        "(recipes/visage_sc_vggsound.yaml, then visage_sc_ytambigen.yaml) and import the folder of the run "
+        "(config.json, model.safetensors). It also needs unicodec and clip-vit-b-32.",
         "none: its authors published no weights; the licence of UniCodec, its codec, is not stated",
     ),
     on_hub(
