@@ -462,6 +462,13 @@ def _parse(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--tiny", action="store_true", help="a network of the size of the embedded one")
     parser.add_argument("--systems", action="store_true", help="compare ViSAGe with ViSAGe-SC instead")
     parser.add_argument("--quick", action="store_true", help="with --systems: no 16 clips, no fast mode")
+    parser.add_argument(
+        "--only",
+        nargs="+",
+        default=[],
+        metavar="NAME",
+        help="with --systems: these beside visage, no reference",
+    )
     parser.add_argument("--train-batch", type=int, default=1, help="clips of the training step of --systems")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--seed", type=int, default=0)

@@ -53,19 +53,13 @@ def systems(tiny: bool = False) -> dict[str, VisageConfig]:
         "visage": VisageConfig(**sizes),
         "visage-sc": single,
         "visage-sc, one domain": one_domain,
-        "visage-sc, 3 frames a row": _several_frames_a_row(one_domain, 3),
-        "visage-sc, 5 frames a row": _several_frames_a_row(one_domain, 5),
+        **{
+            f"visage-sc, {frames} frames a row": VisageConfig.single_codebook(
+                frames, **sizes, **shorter, token_ranges=one_domain.token_ranges
+            )
+            for frames in (3, 5)
+        },
     }
-
-
-def _several_frames_a_row(config: VisageConfig, frames: int) -> VisageConfig:
-    return replace(
-        config,
-        num_rvq=config.num_rvq * frames,
-        dac_frame_rate=config.dac_frame_rate // frames,
-        dac_downsample_rate=config.dac_downsample_rate * frames,
-        max_target_length=config.longest_frames // frames + 1,
-    )
 
 
 _WIDTHS = (

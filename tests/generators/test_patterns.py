@@ -26,6 +26,8 @@ CASES: dict[str, dict[str, Any]] = {
 }
 CASES["mono"] = {"pattern": "delay", "num_rvq": 1, "num_channels": 1}
 CASES["aligned"] = {"pattern": "interleave", "num_rvq": 1, "aligned_conditions": True, "clip_frame_rate": 25}
+CASES["grouped"] = {"pattern": "delay", "num_rvq": 5, "frames_per_row": 5, "dac_downsample_rate": 1600}
+CASES["grouped residual"] = {"num_rvq": 6, "frames_per_row": 2, "dac_downsample_rate": 640}
 CASES["unfed"] = {"pattern": "delay", "num_rvq": 2, "unfed_codebooks": (2, 4, 6)}
 every_case = pytest.mark.parametrize("changes", CASES.values(), ids=CASES.keys())
 GREEDY = SamplingSettings.greedy()

@@ -226,6 +226,23 @@ def test_expected_ratios_take_the_mean_of_the_first_level_of_y_z_x_and_of_nothin
     assert (codes[..., others] == 2).all(), "the likeliest token, the lower one of two"
 
 
+def test_expected_ratios_of_several_codec_frames_in_a_row() -> None:
+    layout = TokenLayout(levels=4, pad_id=VOCABULARY, pattern="delay", frames_per_row=2)
+    logits = torch.full((VOCABULARY,), -50.0)
+    logits[[2, 8]] = torch.log(torch.tensor([0.5, 0.5]))
+
+    def step(row: int, previous: Tensor | None) -> Tensor:
+        return logits.expand(1, 1, len(layout.active_codebooks(row, 5)), -1)
+
+    settings = SamplingSettings(temperature=0.0, expected_ratios=True)
+    codes = sample_rows(step, layout, 5, ALONE, settings, None)
+    first_levels = [4, 6, 8, 10, 12, 14]
+    assert (codes[..., first_levels] == 5).all()
+    assert (codes[..., [k for k in range(16) if k not in first_levels]] == 2).all()
+    with pytest.raises(ValueError, match="this one has one code per channel"):
+        sample_rows(step, TokenLayout(2, 4, 99, "delay", None, 2), 5, ALONE, settings, None)
+
+
 def test_a_clip_goes_on_from_its_own_beginning() -> None:
     """Without chance, forcing the first frames of a clip gives the same clip: fed as if they had been drawn."""
     config = VisageConfig.tiny()

@@ -14,6 +14,18 @@ LAYOUTS = st.one_of(
 )
 
 
+GROUPED = st.builds(
+    lambda levels, frames, channels, pattern: TokenLayout(
+        levels * frames, channels, 10**6, pattern, None, frames
+    ),
+    st.integers(2, 3),
+    st.integers(1, 4),
+    st.sampled_from([1, 4]),
+    st.sampled_from(("residual", *SINGLE)),
+)
+LAYOUTS = st.one_of(LAYOUTS, GROUPED)
+
+
 def distinct_codes(layout: TokenLayout, frames: int) -> torch.Tensor:
     """Codes (1, S, K) in which every cell is another number, below the pad."""
     return torch.arange(frames * layout.codebooks).view(1, frames, layout.codebooks)
@@ -31,6 +43,20 @@ def test_published_rows_hold_what_the_paper_says() -> None:
     assert filled[2].nonzero().flatten().tolist() == [0, *fine]
     assert filled[860].nonzero().flatten().tolist() == fine
     assert int(filled.sum()) == 36 * 430
+
+
+def test_levels_count_within_their_own_codec_frame() -> None:
+    """Two frames of two levels in a row: the finer ones of Y, Z, X are every other codebook, and come late."""
+    layout = TokenLayout(levels=4, channels=4, pad_id=99, frames_per_row=2)
+    assert layout.spatial_fine == (5, 7, 9, 11, 13, 15)
+    assert layout.offsets[:8] == (0, 1, 0, 1, 1, 2, 1, 2)
+    assert TokenLayout(3, 4, 99, "delay", None, 3).spatial_fine == ()
+
+
+@pytest.mark.parametrize(("levels", "frames"), [(3, 2), (4, 0)])
+def test_levels_of_half_a_codec_frame_are_refused(levels: int, frames: int) -> None:
+    with pytest.raises(ValueError, match=f"frames_per_row is {frames}, but must .* divide levels {levels}"):
+        TokenLayout(levels, pattern="delay", frames_per_row=frames)
 
 
 def test_each_cell_comes_from_its_frame() -> None:

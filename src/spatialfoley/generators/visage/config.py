@@ -8,7 +8,12 @@ from functools import cached_property
 from typing import Any, Literal
 
 from spatialfoley.generators.visage.allowed_tokens import AllowedTokens
-from spatialfoley.generators.visage.token_layout import Pattern, TokenLayout, check_pattern
+from spatialfoley.generators.visage.token_layout import (
+    Pattern,
+    TokenLayout,
+    check_frames_per_row,
+    check_pattern,
+)
 
 FieldFrame = Literal["world", "camera"]
 
@@ -93,6 +98,8 @@ class VisageConfig:
     token_ranges: tuple[tuple[int, int], ...] = ()
     """Tokens that may be drawn, as (first, end): one range for all codebooks, one per level, or one per codebook;
     empty for all. UniCodec's tokens of sounds that are neither speech nor music are ((8192, 16384),)."""
+    frames_per_row: int = 1
+    """Codec frames that count as one: num_rvq, hop and frame rate are those of a group (`codecs.grouped`)."""
 
     def __post_init__(self) -> None:
         """Check what no layer would check by itself.
@@ -117,7 +124,13 @@ class VisageConfig:
             raise ValueError(
                 "encoder_layerdrop and decoder_layerdrop must be 0: dropping layers is not built"
             )
-        check_pattern(self.pattern, "num_rvq", self.num_rvq)
+        check_frames_per_row(self.frames_per_row, "num_rvq", self.num_rvq)
+        check_pattern(self.pattern, "num_rvq", self.num_rvq // self.frames_per_row)
+        if self.dac_downsample_rate % self.frames_per_row:
+            raise ValueError(
+                f"dac_downsample_rate is {self.dac_downsample_rate}, but must be the samples of "
+                f"{self.frames_per_row} codec frames (frames_per_row)"
+            )
         if not self.dac_vocab_size <= self.dac_pad_token_id < self.embedding_rows:
             raise ValueError(
                 f"dac_pad_token_id is {self.dac_pad_token_id}, but must lie outside the codes and inside the "
@@ -131,9 +144,10 @@ class VisageConfig:
             raise ValueError("unfed_codebooks leaves no codebook to feed; the decoder needs at least one")
         if self.field_frame not in ("world", "camera"):
             raise ValueError(f"field_frame is {self.field_frame!r}, but must be 'world' or 'camera'")
-        if len(self.token_ranges) not in (0, 1, self.num_rvq, self.codebooks):
+        levels = self.num_rvq // self.frames_per_row
+        if len(self.token_ranges) not in (0, 1, levels, self.num_rvq, self.codebooks):
             raise ValueError(
-                f"token_ranges has {len(self.token_ranges)} ranges, but must have none, 1, {self.num_rvq} (one per "
+                f"token_ranges has {len(self.token_ranges)} ranges, but must have none, 1, {levels} (one per "
                 f"level) or {self.codebooks} (one per codebook)"
             )
         if any(not 0 <= first < end <= self.dac_vocab_size for first, end in self.token_ranges):
@@ -155,7 +169,9 @@ class VisageConfig:
         if ranges:
             copies = self.codebooks // len(ranges)
             allowed = AllowedTokens(tuple(ranges) * copies)
-        return TokenLayout(self.num_rvq, self.num_channels, self.dac_pad_token_id, self.pattern, allowed)
+        return TokenLayout(
+            self.num_rvq, self.num_channels, self.dac_pad_token_id, self.pattern, allowed, self.frames_per_row
+        )
 
     @cached_property
     def longest_frames(self) -> int:
@@ -205,21 +221,26 @@ class VisageConfig:
         }
 
     @classmethod
-    def single_codebook(cls, **changes: Any) -> VisageConfig:
+    def single_codebook(cls, frames_per_row: int = 1, **changes: Any) -> VisageConfig:
         """ViSAGe-SC as we read its slides: ViSAGe's network on UniCodec's tokens, five seconds in 376 rows.
 
         Slides: one codebook of 16384 per channel, "no residual dependency", about half the rows. Ours: the
-        pattern, the rates, and that no size of the network changes.
+        pattern, the rates, that no size of the network changes, and several codec frames in a row.
+
+        Args:
+            frames_per_row: 3 gives 126 rows, 5 gives 76.
+            changes: Settings that differ.
         """
         ours: dict[str, Any] = {
             "pattern": "delay",
-            "num_rvq": 1,
+            "num_rvq": frames_per_row,
             "dac_vocab_size": 16384,
             "dac_pad_token_id": 16384,
             "dac_sample_rate": 24000,
-            "dac_downsample_rate": 320,
-            "dac_frame_rate": 75,
-            "max_target_length": 376,
+            "dac_downsample_rate": 320 * frames_per_row,
+            "dac_frame_rate": 75 // frames_per_row,
+            "max_target_length": 375 // frames_per_row + 1,
+            "frames_per_row": frames_per_row,
         }
         return cls(**{**ours, **changes})
 

@@ -123,10 +123,17 @@ class VisageModel(nn.Module):
     def stacked_logits(
         self, hidden: Tensor, codebooks: tuple[int, ...], window: range | None = None
     ) -> Tensor:
-        """Logits (..., len(codebooks), V) of several codebooks in one product; V is a window of tokens if given."""
+        """Logits (..., len(codebooks), V) of several codebooks; V is a window of tokens if given.
+
+        In one product, unless there are so few rows that joining the weights moves more memory than joining logits.
+        """
         tokens = slice(None) if window is None else slice(window.start, window.stop)
-        weight = torch.cat([self.dac_heads[k].weight[tokens] for k in codebooks])
-        bias = torch.cat([self.dac_heads[k].bias[tokens] for k in codebooks])
+        weights = [self.dac_heads[k].weight[tokens] for k in codebooks]
+        biases = [self.dac_heads[k].bias[tokens] for k in codebooks]
+        if hidden[..., 0].numel() < hidden.shape[-1]:
+            products = [functional.linear(hidden, *head) for head in zip(weights, biases, strict=True)]
+            return torch.stack(products, dim=-2)
+        weight, bias = torch.cat(weights), torch.cat(biases)
         return functional.linear(hidden, weight, bias).unflatten(-1, (len(codebooks), -1))
 
     def row_logits(self, hidden: Tensor, window: range | None = None) -> RowLogits:

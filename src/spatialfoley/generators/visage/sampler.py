@@ -196,7 +196,7 @@ def sample_rows(
         raise ValueError("noise is None, but a temperature above 0 needs it")
     if prefix is not None and prefix.shape[1] >= frames:
         raise ValueError(f"prefix has {prefix.shape[1]} frames, but must be shorter than the clip's {frames}")
-    if settings.expected_ratios and layout.levels == 1:
+    if settings.expected_ratios and layout.codec_levels == 1:
         raise ValueError(
             "expected_ratios is set, but needs a codec whose first level is a scale beside others of shape; "
             "this one has one code per channel"
@@ -323,8 +323,8 @@ class _Placement:
 
 @lru_cache(maxsize=64)
 def _placement(active: tuple[int, ...], layout: TokenLayout, device: torch.device) -> _Placement:
-    levels = layout.levels
-    ratios = [place for place, k in enumerate(active) if k >= levels and k % levels == 0]
+    levels, own = layout.levels, layout.codec_levels
+    ratios = [place for place, k in enumerate(active) if k >= levels and k % own == 0]
     return _Placement(
         active=torch.tensor(active, device=device),
         w_count=sum(codebook < levels for codebook in active),

@@ -13,6 +13,9 @@ frame and the next, and an offset per codebook: the code of codebook k of frame 
 
 Nothing is published of the patterns with one codebook but that they have "no residual dependency" and half the
 length: the last three are our reading. Mono has 2S rows in `residual` and S in the others.
+
+With `frames_per_row` above 1, which is ours too, several codec frames count as one, whose levels are those of all
+of them, frame by frame (`codecs.grouped`); what "level 0" means is asked within each codec frame.
 """
 
 from __future__ import annotations
@@ -43,6 +46,7 @@ class TokenLayout:
         pad_id: Token of an empty cell.
         pattern: How rows are filled.
         allowed: Tokens that each codebook may take; None for all.
+        frames_per_row: Codec frames that count as one; `levels` are those of all of them.
     """
 
     levels: int
@@ -50,14 +54,17 @@ class TokenLayout:
     pad_id: int = 1024
     pattern: Pattern = "residual"
     allowed: AllowedTokens | None = None
+    frames_per_row: int = 1
 
     def __post_init__(self) -> None:
         """Check the sizes.
 
         Raises:
-            ValueError: If the pattern is unknown, or there are too few levels or channels.
+            ValueError: If the pattern is unknown, there are too few levels or channels, or the levels are not those
+                of whole codec frames.
         """
-        check_pattern(self.pattern, "levels", self.levels)
+        check_frames_per_row(self.frames_per_row, "levels", self.levels)
+        check_pattern(self.pattern, "levels", self.codec_levels)
         if self.channels < 1:
             raise ValueError(f"channels is {self.channels}, but must be at least 1")
 
@@ -65,6 +72,11 @@ class TokenLayout:
     def codebooks(self) -> int:
         """Codebooks of all channels, K."""
         return self.levels * self.channels
+
+    @property
+    def codec_levels(self) -> int:
+        """Codebooks of one channel in one codec frame."""
+        return self.levels // self.frames_per_row
 
     @cached_property
     def period(self) -> int:
@@ -89,8 +101,8 @@ class TokenLayout:
 
     @cached_property
     def spatial_fine(self) -> tuple[int, ...]:
-        """Codebooks of Y, Z, X above level 0, ascending; they share one offset."""
-        return tuple(k for k in range(self.levels, self.codebooks) if k % self.levels)
+        """Codebooks of Y, Z, X above level 0 of their codec frame, ascending; they share one offset."""
+        return tuple(k for k in range(self.levels, self.codebooks) if k % self.codec_levels)
 
     @cached_property
     def window(self) -> range | None:
@@ -189,7 +201,7 @@ class TokenLayout:
 
     def _offset(self, channel: int, level: int) -> int:
         if self.pattern == "residual":
-            return (channel > 0) + (level > 0)
+            return (channel > 0) + (level % self.codec_levels > 0)
         return 0 if self.pattern == "parallel" else int(channel > 0)
 
     def _rows_from(self, offset: int, frames: int) -> slice:
@@ -201,6 +213,15 @@ class TokenLayout:
                 f"{name} has the shape {tuple(tokens.shape)}, but must be (batch, at least 1, "
                 f"{self.codebooks}): {self.channels} channels of {self.levels} levels"
             )
+
+
+def check_frames_per_row(frames_per_row: int, name: str, levels: int) -> None:
+    """Raise ValueError if the levels of a setting `name` are not those of so many codec frames."""
+    if frames_per_row < 1 or levels % frames_per_row:
+        raise ValueError(
+            f"frames_per_row is {frames_per_row}, but must be at least 1 and divide {name} {levels}, the codebooks "
+            "of all frames of a row"
+        )
 
 
 def check_pattern(pattern: str, name: str, levels: int) -> None:
