@@ -469,7 +469,9 @@ def _parse(arguments: list[str] | None) -> argparse.Namespace:
         metavar="NAME",
         help="with --systems: these beside visage, no reference",
     )
-    parser.add_argument("--train-batch", type=int, default=1, help="clips of the training step of --systems")
+    parser.add_argument(
+        "--train-batch", type=int, default=1, help="clips of the training step of --systems; 0: none"
+    )
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--device", default="cpu", help="cpu, cuda, cuda:1 ...")
