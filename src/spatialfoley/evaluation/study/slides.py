@@ -167,10 +167,10 @@ class SlideScorer:
         values |= {f"spatial/{variant}": _spatial(values, variant) for variant in VARIANTS}
         distances = {}
         for place, listener in enumerate(self.listeners):
-            sides = [np.stack([one[place].embeddings for one in side]) for side in (self._true, heard)]
+            truth, made = (np.stack([one[place].embeddings for one in side]) for side in (self._true, heard))
+            by_channel = [drawn_distances(truth[:, [k]], made[:, [k]]) for k in range(len(_CHANNELS))]
             for view, channels in _VIEWS.items():
-                truth, found = (side[:, channels] for side in sides)
-                distances[f"fd/{listener.name}/{view}"] = drawn_distances(truth, found)
+                distances[f"fd/{listener.name}/{view}"] = np.mean(by_channel[channels], axis=0)
         return SlideScores(values, distances)
 
     def _hear(self, item: HeldOutClip, audio: SpatialAudio) -> list[Heard]:
