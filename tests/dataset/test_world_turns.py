@@ -14,8 +14,15 @@ from spatialfoley.codecs.tiny import TinyCodec, TinyCodecConfig
 from spatialfoley.conventions import W, X, Y
 from spatialfoley.dataset.clip_tensors import ClipArrays, ClipTensors, write_clip_tensors
 from spatialfoley.dataset.world_cache import WorldCacheSettings, render_world_cache
-from spatialfoley.dataset.world_turns import WorldTurnsSettings, camera_yaws_deg, turned_codes, world_turns
-from spatialfoley.spatial.direction import CameraPose, unit_vectors
+from spatialfoley.dataset.world_turns import (
+    WorldTurnsSettings,
+    camera_elevation_deg,
+    camera_yaws_deg,
+    chosen_clips,
+    turned_codes,
+    world_turns,
+)
+from spatialfoley.spatial.direction import CameraPose, Direction, angle_between_deg, unit_vectors
 from spatialfoley.spatial.energy_map import covariance, energy_map, peak_direction
 from spatialfoley.spatial.foa import encode, rotate_field
 from spatialfoley.spatial.ytambigen import network_vector_to_direction
@@ -54,17 +61,17 @@ def angle_of_y_and_x_deg(field: np.ndarray) -> float:
     return float(np.degrees(np.arctan2(field[W] @ field[Y], field[W] @ field[X])))
 
 
-@pytest.mark.parametrize("yaw_deg", [90.0, -137.0])
+@pytest.mark.parametrize(("yaw_deg", "elevation_deg"), [(90.0, 0.0), (-137.0, 0.0), (30.0, 40.0)])
 def test_what_is_in_front_is_heard_where_the_camera_looks(
-    settings: WorldTurnsSettings, yaw_deg: float
+    settings: WorldTurnsSettings, yaw_deg: float, elevation_deg: float
 ) -> None:
     noise = 0.1 * np.random.default_rng(1).standard_normal(16000).astype(np.float32)
     front = encode(noise, unit_vectors(0.0, 0.0))
     codec = TinyCodec.load(Path(settings.codec))
-    heard = codec.decode(torch.from_numpy(turned_codes([front], [yaw_deg], codec).astype(np.int64)))[
-        0
-    ].numpy()
-    assert peak_direction(energy_map(covariance(heard))).azimuth_deg == pytest.approx(yaw_deg, abs=2.1)
+    looks = Direction(yaw_deg, elevation_deg)
+    codes = torch.from_numpy(turned_codes([front], [looks], codec).astype(np.int64))
+    peak = peak_direction(energy_map(covariance(codec.decode(codes)[0].numpy())))
+    assert angle_between_deg(peak.vector(), looks.vector()) < 2.5
 
 
 def test_shapes_and_types_with_the_picture_stored_once(clips: ClipTensors) -> None:
@@ -110,6 +117,28 @@ def test_yaws_cover_the_circle_and_more_turns_leave_the_first_ones(settings: Wor
     assert camera_yaws_deg(other, 0)[0] != first[0]
 
 
+def test_elevations_spread_around_the_horizon_and_leave_the_yaws(settings: WorldTurnsSettings) -> None:
+    assert camera_elevation_deg(settings, 0) == 0.0
+    spread = dataclasses.replace(settings, elevation_spread_deg=20.0)
+    drawn = np.array([camera_elevation_deg(spread, clip) for clip in range(600)])
+    assert abs(drawn.mean()) < 3
+    assert drawn.std() == pytest.approx(20, abs=2)
+    assert np.array_equal(camera_yaws_deg(spread, 3), camera_yaws_deg(settings, 3))
+
+
+def test_clips_are_chosen_by_one_source_near_the_middle(settings: WorldTurnsSettings) -> None:
+    cache = render_world_cache(settings.cache)
+    near = []
+    for clip in range(len(cache)):
+        sounding = cache.take("level", clip).max(axis=1) > 0
+        x = cache.take("vectors", clip)[sounding].astype(float).mean(axis=1)[:, 0]
+        near.append(sounding.sum() == 1 and x[0] > 0)
+    wanted = [clip for clip in range(len(cache)) if near[clip]]
+    assert 0 < len(wanted) < len(cache), "some of the small world qualify"
+    found = chosen_clips(dataclasses.replace(settings, within_deg=90.0, clips=len(wanted)), cache)
+    assert found == wanted
+
+
 def test_the_same_settings_give_the_same_clips(
     settings: WorldTurnsSettings, clips: ClipTensors, tmp_path: Path
 ) -> None:
@@ -127,6 +156,9 @@ def test_the_same_settings_give_the_same_clips(
         ({"clips": 0}, "clips is 0; it must be at least 1"),
         ({"turns": -1}, "turns is -1; it must be at least 0"),
         ({"clips": 5}, "clips is 5, but .* holds 4; take fewer"),
+        ({"within_deg": 0.0}, "within_deg is 0.0; it must be above 0"),
+        ({"within_deg": 0.001}, "clips is 3, but only 0 of 4 have one source within 0.001 degrees"),
+        ({"elevation_spread_deg": 70.0}, "elevation_spread_deg is 70.0; it must be from 0 to 60"),
     ],
 )
 def test_what_cannot_be_is_refused(

@@ -3,12 +3,15 @@
 A cache holds the sound as the camera hears it. A yaw, drawn over the whole circle, says where that camera looks in
 the world: the field is turned by it, encoded anew, and the network is told the direction. Variant 0 of a clip is
 that; the others are further yaws. The picture does not depend on the yaw and is stored once.
+
+Clips can be chosen by what is in the middle of the picture, as the views of YT-Ambigen are cut where it sounds.
 """
 
 from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Sequence
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -23,6 +26,7 @@ from spatialfoley.spatial.direction import CameraPose, Direction
 from spatialfoley.spatial.foa import rotate_field
 from spatialfoley.spatial.ytambigen import network_vector
 
+LARGEST_ELEVATION_DEG = 60.0
 _FIELDS_AT_ONCE = 4
 
 
@@ -36,17 +40,28 @@ class WorldTurnsSettings:
     tokens: str
     """Folder of clip tensors of the same cache: its pictures (variant 0) are taken, whatever its codes are."""
     clips: int
-    """The first so many."""
+    """The first so many (of those within `within_deg`)."""
     turns: int = 0
     """Further yaws of each clip."""
     seed: int = 0
-    """Of the yaws."""
+    """Of the yaws and elevations."""
+    within_deg: float | None = None
+    """Only clips with one source that stays, on the mean, so near to the middle of the picture; None for all."""
+    elevation_spread_deg: float = 0.0
+    """Deviation of where the camera looks above or below the horizon, the same in all variants of a clip."""
 
     def __post_init__(self) -> None:
         if self.clips < 1:
             raise ValueError(f"clips is {self.clips}; it must be at least 1")
         if self.turns < 0:
             raise ValueError(f"turns is {self.turns}; it must be at least 0, for one yaw of each clip")
+        if self.within_deg is not None and not 0 < self.within_deg <= 180:
+            raise ValueError(f"within_deg is {self.within_deg}; it must be above 0 and at most 180")
+        if not 0 <= self.elevation_spread_deg <= LARGEST_ELEVATION_DEG:
+            raise ValueError(
+                f"elevation_spread_deg is {self.elevation_spread_deg}; it must be from 0 to "
+                f"{LARGEST_ELEVATION_DEG:g}"
+            )
 
 
 def world_turns(
@@ -64,11 +79,50 @@ def world_turns(
         for place, found in ((settings.cache.folder, len(cache)), (settings.tokens, len(pictures))):
             if found < settings.clips:
                 raise ValueError(f"clips is {settings.clips}, but {place} holds {found}; take fewer")
-        clips = encoded_clips(
-            _encode_shard, settings, cache, settings.cache.workers, progress, settings.clips
-        )
+        chosen = chosen_clips(settings, cache)
+
+        def report(done: int, _: int) -> None:
+            if progress is not None:
+                progress(done, settings.clips)
+
+        workers, reach = settings.cache.workers, chosen[-1] + 1
+        clips = encoded_clips(_encode_shard, _Job(settings, frozenset(chosen)), cache, workers, report, reach)
         write_clip_tensors(folder, clips, settings.clips)
     return ClipTensors(folder)
+
+
+def chosen_clips(settings: WorldTurnsSettings, cache: WorldCache) -> list[int]:
+    """Numbers of the clips that are taken, in order.
+
+    Raises:
+        ValueError: Too few have one source within `within_deg` of the middle of the picture.
+    """
+    if settings.within_deg is None:
+        return list(range(settings.clips))
+    near = (clip for clip in range(len(cache)) if _off_centre_deg(cache, clip) <= settings.within_deg)
+    chosen = list(islice(near, settings.clips))
+    if len(chosen) < settings.clips:
+        raise ValueError(
+            f"clips is {settings.clips}, but only {len(chosen)} of {len(cache)} have one source within "
+            f"{settings.within_deg:g} degrees of the middle; take fewer or a wider within_deg"
+        )
+    return chosen
+
+
+def _off_centre_deg(cache: WorldCache, clip: int) -> float:
+    """Angle between the picture's middle and the mean direction of a clip's only source; 180 if it has others."""
+    sounding = np.flatnonzero(cache.take("level", clip).any(axis=1))
+    if len(sounding) != 1:
+        return 180.0
+    x, y, z = cache.take("vectors", clip)[sounding[0]].astype(np.float64).mean(axis=0)
+    return float(np.degrees(np.arctan2(np.hypot(y, z), x)))
+
+
+def camera_elevation_deg(settings: WorldTurnsSettings, clip: int) -> float:
+    """How far above the horizon the camera of a clip looks, within LARGEST_ELEVATION_DEG."""
+    # Another stream than that of the yaws, which stay what they are.
+    drawn = np.random.default_rng((settings.seed, clip, 1)).normal(0.0, settings.elevation_spread_deg)
+    return float(np.clip(drawn, -LARGEST_ELEVATION_DEG, LARGEST_ELEVATION_DEG))
 
 
 def camera_yaws_deg(settings: WorldTurnsSettings, clip: int) -> np.ndarray:
@@ -77,20 +131,26 @@ def camera_yaws_deg(settings: WorldTurnsSettings, clip: int) -> np.ndarray:
     return yaws_deg
 
 
-def turned_codes(fields: Sequence[np.ndarray], yaws_deg: Sequence[float], codec: SoundEncoder) -> np.ndarray:
-    """Codes of fields heard by a camera, in the axes of the world in which it looks to a yaw.
+def camera_looks(settings: WorldTurnsSettings, clip: int) -> list[Direction]:
+    """Where the camera of a clip looks in each variant."""
+    elevation_deg = camera_elevation_deg(settings, clip)
+    return [Direction(float(yaw_deg), elevation_deg) for yaw_deg in camera_yaws_deg(settings, clip)]
+
+
+def turned_codes(fields: Sequence[np.ndarray], looks: Sequence[Direction], codec: SoundEncoder) -> np.ndarray:
+    """Codes of fields heard by a camera, in the axes of the world in which it looks to a direction.
 
     Args:
         fields: Of equal shapes (4, N), at the codec's rate, in the camera's axes.
-        yaws_deg: One for each, positive to the left.
+        looks: One for each.
         codec: Encodes several fields at once.
 
     Returns:
         int16 codes (len(fields), S, K).
     """
     turned = [
-        rotate_field(field, CameraPose(yaw_deg).matrix())
-        for field, yaw_deg in zip(fields, yaws_deg, strict=True)
+        rotate_field(field, CameraPose(look.azimuth_deg, look.elevation_deg).matrix())
+        for field, look in zip(fields, looks, strict=True)
     ]
     codes = [
         codec.encode(torch.from_numpy(np.stack(turned[first : first + _FIELDS_AT_ONCE])))
@@ -100,8 +160,15 @@ def turned_codes(fields: Sequence[np.ndarray], yaws_deg: Sequence[float], codec:
     return whole
 
 
-def _encode_shard(job: tuple[WorldTurnsSettings, int]) -> list[ClipArrays]:
-    settings, shard = job
+@dataclasses.dataclass(frozen=True)
+class _Job:
+    settings: WorldTurnsSettings
+    chosen: frozenset[int]
+
+
+def _encode_shard(work: tuple[_Job, int]) -> list[ClipArrays]:
+    job, shard = work
+    settings = job.settings
     cache, pictures = WorldCache(Path(settings.cache.folder)), ClipTensors(Path(settings.tokens)).arrays
     codec = load_stored_codec(Path(settings.codec))
     if codec.rate_hz != settings.cache.rate_hz:
@@ -109,12 +176,12 @@ def _encode_shard(job: tuple[WorldTurnsSettings, int]) -> list[ClipArrays]:
             f"the codec in {settings.codec} has {codec.rate_hz} samples a second, but the cache has "
             f"{settings.cache.rate_hz}; take a codec of that rate"
         )
-    clips = [clip for clip in cache.clips_of(shard) if clip < settings.clips]
-    yaws_deg = {clip: camera_yaws_deg(settings, clip) for clip in clips}
+    clips = [clip for clip in cache.clips_of(shard) if clip in job.chosen]
+    looks = {clip: camera_looks(settings, clip) for clip in clips}
     heard = {clip: cache.take("foa", clip).astype(np.float32) / 32767 for clip in clips}
     codes = turned_codes(
-        [heard[clip] for clip in clips for _ in yaws_deg[clip]],
-        [yaw_deg for clip in clips for yaw_deg in yaws_deg[clip]],
+        [heard[clip] for clip in clips for _ in looks[clip]],
+        [look for clip in clips for look in looks[clip]],
         codec,
     ).reshape(len(clips), 1 + settings.turns, -1, 4 * codec.levels)
     return [
@@ -122,7 +189,7 @@ def _encode_shard(job: tuple[WorldTurnsSettings, int]) -> list[ClipArrays]:
             codes=codes[row],
             embedding=pictures["embedding"][clip][:1],
             energy_map=pictures["energy_map"][clip][:1],
-            direction=np.stack([network_vector(Direction(yaw_deg)) for yaw_deg in yaws_deg[clip]]),
+            direction=np.stack([network_vector(look) for look in looks[clip]]),
         )
         for row, clip in enumerate(clips)
     ]
