@@ -71,6 +71,14 @@ SIGNED = {
     "token_ranges": [[0, 101], [0, 2048]],
     "unfed_codebooks": [2, 4, 6],
 }
+PAIRED = {
+    "frames_per_row": 2,
+    "num_rvq": 2,
+    "dac_downsample_rate": 640,
+    "dac_frame_rate": 25,
+    "max_target_length": 126,
+}
+"""Two codec frames in a row: 126 rows instead of 251."""
 TURNS = 3
 
 ROWS = {
@@ -78,6 +86,7 @@ ROWS = {
     "single": Row("plain-codec-single"),
     "tuned": Row("plain-codec-tuned", turns=TURNS),
     "rotated": Row("plain-codec-tuned", turns=TURNS, turned=True),
+    "paired": Row("plain-codec-tuned", PAIRED, turns=TURNS, turned=True),
     "signed": Row(
         "tiny-codec-sc2k",
         SIGNED,
@@ -87,7 +96,7 @@ ROWS = {
         sampling={"expected_ratios": True},
     ),
 }
-"""In the slides' order."""
+"""In the slides' order; `paired`, which is ours, is `rotated` with two codec frames in a row."""
 
 SAMPLING = {
     "guidance": {"rule": "visual", "scale": 1.0},

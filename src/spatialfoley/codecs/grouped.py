@@ -18,11 +18,25 @@ from torch import Tensor, nn
 class TokenCodec(Protocol):
     """Codes (B, S, C levels) of sound (B, C, N), channel by channel, and back."""
 
-    rate_hz: int
-    hop_samples: int
-    frame_rate_hz: int
-    levels: int
-    vocabulary_size: int
+    @property
+    def rate_hz(self) -> int:
+        """Samples per second."""
+        ...
+
+    @property
+    def hop_samples(self) -> int:
+        """Samples of one frame."""
+        ...
+
+    @property
+    def levels(self) -> int:
+        """Codebooks of one channel."""
+        ...
+
+    @property
+    def vocabulary_size(self) -> int:
+        """Tokens are below it."""
+        ...
 
     def encode(self, samples: Tensor) -> Tensor:
         """Codes of sound."""
@@ -88,15 +102,16 @@ class GroupedCodec:
         Raises:
             ValueError: If `frames` is not positive or does not divide the codec's frame rate.
         """
-        if frames < 1 or codec.frame_rate_hz % frames:
+        frame_rate_hz = codec.rate_hz // codec.hop_samples
+        if frames < 1 or frame_rate_hz % frames:
             raise ValueError(
-                f"frames is {frames}, but must be at least 1 and divide the codec's {codec.frame_rate_hz} frames a "
+                f"frames is {frames}, but must be at least 1 and divide the codec's {frame_rate_hz} frames a "
                 "second: a generator counts whole groups in a second"
             )
         self.codec, self.frames = codec, frames
         self.rate_hz = codec.rate_hz
         self.hop_samples = codec.hop_samples * frames
-        self.frame_rate_hz = codec.frame_rate_hz // frames
+        self.frame_rate_hz = frame_rate_hz // frames
         self.levels = codec.levels * frames
         self.vocabulary_size = codec.vocabulary_size
 

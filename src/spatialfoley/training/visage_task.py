@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from spatialfoley.codecs.grouped import group_codes
 from spatialfoley.dataset.clip_tensors import ClipTensors
 from spatialfoley.dataset.world_tokens import WorldTokensSettings, world_clip_tensors
 from spatialfoley.dataset.world_turns import WorldTurnsSettings, world_turns
@@ -84,11 +85,15 @@ class VisageTask:
         self.model: nn.Module = TrainingPass(self.visage, self.objective.masked_loss)
 
     def _check_shapes(self) -> None:
+        """Clips may hold the codes of single codec frames where the model takes several in a row."""
         codes, embedding = self.clips.arrays["codes"], self.clips.arrays["embedding"]
         found = {"codebooks": codes.shape[-1], "d_clip": embedding.shape[-1]}
         wanted = {"codebooks": self.config.codebooks, "d_clip": self.config.d_clip}
-        if found != wanted:
-            raise RecipeError(f"the clip tensors have {found}, but the model is set to {wanted}")
+        single = wanted["codebooks"] // self.config.frames_per_row
+        self.group = self.config.frames_per_row if found["codebooks"] == single else 1
+        if {**found, "codebooks": found["codebooks"] * self.group} != wanted:
+            ungrouped = f" (or {single}, of single codec frames)" if single != wanted["codebooks"] else ""
+            raise RecipeError(f"the clip tensors have {found}, but the model is set to {wanted}{ungrouped}")
 
     def batch(self, generator: torch.Generator) -> tuple[VisageConditions, Tensor]:
         """Conditions and codes [B, S, K] of clips drawn with replacement."""
@@ -106,6 +111,7 @@ class VisageTask:
         )
         codes = torch.from_numpy(taken.codes.astype(np.int64))
         codes = torch.where(codes < 0, self.config.dac_pad_token_id, codes)
+        codes = group_codes(codes, self.config.layout.codec_levels, self.group, self.config.dac_pad_token_id)
         self._tokens.refuse(codes, self.config.dac_pad_token_id)
         return conditions, codes
 
@@ -131,15 +137,16 @@ class VisageTask:
 
     def _figures(self, per_codebook: Tensor) -> dict[str, float]:
         """Mean loss of each part: first level and finer levels, of W and of Y, Z, X."""
-        n = self.config.num_rvq
-        table = per_codebook.detach().cpu().unflatten(0, (-1, n))
-        figures = {"w_first": table[0, 0].item()}
-        if len(table) > 1:
-            figures["yzx_first"] = table[1:, 0].mean().item()
-        if n > 1:
-            figures["w_fine"] = table[0, 1:].mean().item()
-        if n > 1 and len(table) > 1:
-            figures["yzx_fine"] = table[1:, 1:].mean().item()
+        layout = self.config.layout
+        table = per_codebook.detach().cpu().unflatten(0, (layout.channels, -1, layout.codec_levels))
+        w, others = table[0], table[1:]
+        figures = {"w_first": w[:, 0].mean().item()}
+        if len(others):
+            figures["yzx_first"] = others[:, :, 0].mean().item()
+        if layout.codec_levels > 1:
+            figures["w_fine"] = w[:, 1:].mean().item()
+            if len(others):
+                figures["yzx_fine"] = others[:, :, 1:].mean().item()
         return figures
 
     def export(self, folder: Path) -> None:
