@@ -97,7 +97,7 @@ def test_all_candidates_go_on_from_the_prefix_which_does_not_count(config: Visag
 
 
 def test_fewer_than_one_candidate_is_refused() -> None:
-    with pytest.raises(ValueError, match="candidates is 0, but must be at least 1"):
+    with pytest.raises(ValueError, match="candidates is 0; give a whole number from 1 to 32"):
         candidates_of(random_model(CASES["delay"]), 0)
     with pytest.raises(ValueError, match="candidates is 0, but must be at least 1"):
         SeededNoise(0, [0], candidates=0)

@@ -3,7 +3,7 @@ import pytest
 
 from spatialfoley.media.audio import fit_length, resample, write_audio
 from spatialfoley.media.sound_file import SoundFile
-from spatialfoley.pipeline.levels import finished_file, within_full_scale
+from spatialfoley.pipeline.levels import brought_to, within_full_scale
 from spatialfoley.spatial.foa import rotate
 from spatialfoley.spatial.signal import SpatialAudio
 
@@ -45,11 +45,11 @@ def test_sound_on_disk_gets_the_gain_of_sound_in_memory(tmp_path) -> None:
 @pytest.mark.parametrize(
     ("rate_hz", "frames"), [(16000, 30_011), (48000, 90_033), (48000, 80_000), (44100, 90_000)]
 )
-def test_finished_file_is_what_the_whole_in_memory_becomes(tmp_path, rate_hz, frames) -> None:
+def test_a_file_brought_to_a_rate_is_what_the_whole_in_memory_becomes(tmp_path, rate_hz, frames) -> None:
     audio, raw = loud_field(tmp_path)
     whole = fit_length(resample(audio.samples, 16000, rate_hz), frames)
     expected, expected_db = within_full_scale(SpatialAudio(whole, rate_hz, "foa"))
-    made, gain_db = finished_file(raw, tmp_path / "finished.wav", rate_hz, frames)
+    made, gain_db = within_full_scale(brought_to(raw, tmp_path / "finished.wav", rate_hz, frames))
     assert (made.rate_hz, made.layout, made.frames, gain_db) == (rate_hz, "foa", frames, expected_db)
     np.testing.assert_array_equal(np.concatenate(list(made.blocks()), axis=1), expected.samples)
     assert (made.path == raw.path) == (rate_hz == 16000)

@@ -86,6 +86,27 @@ def generate(
     top_k: Annotated[
         int | None, typer.Option(help="Draw from the k likeliest tokens, from 1. Default: the model's way.")
     ] = None,
+    candidates: Annotated[
+        int,
+        typer.Option(
+            help="Tries at each window of which the best is taken, 1 to 32. Models that draw tokens: visage, "
+            "visage-sc and the tiny ones."
+        ),
+    ] = 1,
+    rerank: Annotated[
+        str | None,
+        typer.Option(
+            help="Scores that choose among candidates, with commas between: likelihood, spatial, onset, "
+            "audio-visual. Default: likelihood,spatial."
+        ),
+    ] = None,
+    chain: Annotated[
+        str | None,
+        typer.Option(
+            help="Codecs that the whole sound is sent through, with commas between: dac, unicodec, tiny. Same "
+            "models. Default: none."
+        ),
+    ] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")] = "auto",
     dtype: Annotated[
         str, typer.Option(help="auto (exact), fast, float32, float16, bfloat16 or int8.")
@@ -113,9 +134,7 @@ def generate(
         guidance_direction=guidance_direction,
         start_s=start_s,
         duration_s=duration_s,
-        outputs=None
-        if outputs is None
-        else tuple(part.strip() for part in outputs.split(",") if part.strip()),
+        outputs=None if outputs is None else _parts(outputs),
         panorama=panorama,
         fov_deg=fov_deg,
         rate_hz=rate_hz,
@@ -125,10 +144,17 @@ def generate(
         steps=steps,
         guidance=guidance,
         camera_file=camera,
+        candidates=candidates,
+        rerank=None if rerank is None else _parts(rerank),
+        chain=() if chain is None else _parts(chain),
     )
     done, failed = run_request(request, videos, out, model, device, dtype)
     if failed:
         raise typer.Exit(1 if done else 2)
+
+
+def _parts(names: str) -> tuple[str, ...]:
+    return tuple(part.strip() for part in names.split(",") if part.strip())
 
 
 def run_request(
@@ -141,8 +167,9 @@ def run_request(
     from spatialfoley.pipeline.batch import Failure, collect_videos, name_jobs, write_failures
     from spatialfoley.pipeline.loading import load_pipeline
     from spatialfoley.pipeline.model_folder import choose_model
+    from spatialfoley.pipeline.post_processing import refuse_missing
     from spatialfoley.pipeline.products import require_writable
-    from spatialfoley.pipeline.requests import fulfil, is_fulfilled, look_at, settled
+    from spatialfoley.pipeline.requests import fulfil, is_fulfilled, look_at, prepare, settled
 
     sources = collect_videos(videos, out)
     if request.camera_file is not None and len(sources) > 1:
@@ -150,6 +177,7 @@ def run_request(
             f"--camera is {request.camera_file}, the camera of one video, but {len(sources)} are given; run the "
             "command once for each video"
         )
+    refuse_missing(request.scores if request.candidates > 1 else (), request.chain)
     if len(sources) == 1:
         look_at(sources[0], request, out)
     require_writable(out)
@@ -161,6 +189,7 @@ def run_request(
     description = pipe.describe()
     warn(f"{description['model']}: licence {description['licence']}")
     request = settled(request, pipe)
+    prepare(request, pipe, warn)
     failures, skipped = [], 0
     with progress_bar("") as report:
         for number, job in enumerate(jobs):

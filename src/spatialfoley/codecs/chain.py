@@ -8,7 +8,7 @@ where a codec would answer with noise.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -59,12 +59,14 @@ class ChainedCodec:
         delay_samples: By how much its output comes later than its input, at its rate. 0 for all that are named
             here: their frames lie symmetrically around the samples that they stand for.
         channels: How many it takes; None for any number.
+        device: Where it wants sound to be.
     """
 
     name: str
     codec: WaveformCodec
     delay_samples: int = 0
     channels: int | None = None
+    device: str | torch.device = "cpu"
 
 
 @dataclass(frozen=True)
@@ -112,32 +114,65 @@ def chain_names(names: str | Iterable[str]) -> tuple[str, ...]:
     full = tuple("dac_44khz" if name.strip() == "dac" else name.strip() for name in given)
     for name in full:
         if name not in CHAIN_CODECS:
-            raise ValueError(f"codec is {name!r}; a chain takes {', '.join(CHAIN_CODECS)}")
+            raise ValueError(f"chain has the codec {name!r}; it takes {', '.join(CHAIN_CODECS)}")
     return full
 
 
-def load_chain_codec(name: str, device: str | torch.device = "cpu") -> ChainedCodec:
-    """Load a codec whose weights are on this machine.
+def locate_chain_codec(name: str) -> Path:
+    """Where the weights of a codec lie on this machine.
 
     Args:
         name: One of `CHAIN_CODECS`.
-        device: Where it runs.
 
     Raises:
-        ValueError: If there is no such codec, or its weights are not here.
+        ValueError: If there is no such codec, or its weights are not here; the sentence says what gets them.
     """
     (full,) = chain_names([name])
-    path = weights.locate(_TINY_FOLDER if full == "tiny" else full)
+    path = weights.locate(_registered(full))
     if path is None:
         raise ValueError(
             f"the codec {full} is not on this machine; get it with `spatialfoley models fetch {full}` or "
             f"`spatialfoley models import {full} PATH`"
         )
+    return path / "codec.safetensors" if full == "tiny" else path
+
+
+def chain_codec_record(name: str) -> dict[str, str]:
+    """What a result says of a codec on this machine: its name, and the SHA-256 and the licence of its weights.
+
+    Raises:
+        ValueError: As `locate_chain_codec`.
+    """
+    (full,) = chain_names([name])
+    digest = weights.sha256_of(locate_chain_codec(full), weights.home() / "hashes.json")
+    return {"codec": full, "weights_sha256": digest, "licence": weights.info(_registered(full)).licence}
+
+
+def _registered(name: str) -> str:
+    """The tiny codec is a part of the tiny model."""
+    return _TINY_FOLDER if name == "tiny" else name
+
+
+def load_chain_codec(
+    name: str, device: str | torch.device = "cpu", show: Callable[[str], None] = lambda line: None
+) -> ChainedCodec:
+    """Load a codec whose weights are on this machine.
+
+    Args:
+        name: One of `CHAIN_CODECS`.
+        device: Where it runs.
+        show: Gets one line on the licence before the weights are read.
+
+    Raises:
+        ValueError: If there is no such codec, or its weights are not here.
+    """
+    (full,) = chain_names([name])
+    path = locate_chain_codec(full)
+    show(f"chain: {weights.licence_line(_registered(full))}")
     if full == "tiny":
-        return ChainedCodec(full, TinyCodec.load(path).to(device), channels=4)
-    if full == "unicodec":
-        return ChainedCodec(full, UniCodec.load(path, str(device)))
-    return ChainedCodec(full, _load_dac(path, str(device)))
+        return ChainedCodec(full, TinyCodec.load(path.parent).to(device), channels=4, device=device)
+    codec = UniCodec.load(path, str(device)) if full == "unicodec" else _load_dac(path, str(device))
+    return ChainedCodec(full, codec, device=device)
 
 
 def _load_dac(path: Path, device: str) -> WaveformCodec:
@@ -232,7 +267,8 @@ def _coded(
     at_rate = resample(window * np.float32(gain), rate_hz, chain.codec.rate_hz)
     length = max(at_rate.shape[1], 1)
     at_rate = fit_length(at_rate, length)
-    codes = chain.codec.encode(torch.from_numpy(np.pad(at_rate, ((0, 0), (0, delay))))[None])
+    padded = torch.from_numpy(np.pad(at_rate, ((0, 0), (0, delay))))[None]
+    codes = chain.codec.encode(padded.to(chain.device))
     decoded = chain.codec.decode(codes)[0, :, delay : delay + length].float().cpu().numpy()
     back = resample(fit_length(decoded, length), chain.codec.rate_hz, rate_hz)
     return fit_length(back, window.shape[1]) * audible / np.float32(gain)

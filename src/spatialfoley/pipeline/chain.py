@@ -5,6 +5,10 @@
    begins with the last tokens of the one before, and goes on from there.
 3. decode: tokens → four channels → one sound field in world axes, exactly as long as the video.
 
+Where more than one candidate is asked for, step 2 draws all candidates of a window as one batch and goes on from
+the best; where a chain of codecs is asked for, the whole sound passes it after step 3 (see `reranking` and
+`post_processing`).
+
 The three steps by hand hold a clip as a whole; `field_windows.FieldWindows` does them window by window, for clips
 of any length.
 
@@ -14,7 +18,7 @@ model with "world" reads the camera's direction and makes the field in the world
 """
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -39,17 +43,18 @@ from spatialfoley.pipeline.clip import (
     GenerationSettings,
     Report,
 )
+from spatialfoley.pipeline.field_fitting import refuse_misfits
 from spatialfoley.pipeline.field_windows import FieldWindows
 from spatialfoley.pipeline.levels import within_full_scale
-from spatialfoley.pipeline.window_steps import WindowSteps
+from spatialfoley.pipeline.post_processing import PostProcessing, generating_report, sent_through
+from spatialfoley.pipeline.reranking import DEFAULT_SCORES, SILENT_PEAK, Choice, Show
+from spatialfoley.pipeline.window_steps import Drawing, Sight, WindowSteps
 from spatialfoley.pipeline.windows import join_windows
 from spatialfoley.spatial.direction import Direction
 from spatialfoley.spatial.foa import as_trajectory
 from spatialfoley.spatial.signal import SpatialAudio
 
 MOST_DRAWS = 16
-SILENT_PEAK = 1e-3
-"""A sound that nowhere exceeds -60 dB of full scale counts as silence."""
 
 _LARGE_WIDTH = 512
 
@@ -84,11 +89,12 @@ class Pipeline:
         self.model, self.features, self.codec = model, features, codec
         self.defaults, self.device = defaults, torch.device(device)
         self._description = dict(description)
-        self._refuse_misfits()
+        refuse_misfits(model.config, features, codec)
         # A large network would otherwise lie in memory twice, once packed.
         large = model.config.d_model >= _LARGE_WIDTH
         engine = DecoderEngine(model, kernel=kernel, release_weights=large)
         self.steps = WindowSteps(model, engine, features, codec, self.device)
+        self.post_processing = PostProcessing(self.device)
 
     @property
     def rate_hz(self) -> int:
@@ -109,6 +115,9 @@ class Pipeline:
         guidance_direction: float | None = None,
         sampling: SamplingSettings | None = None,
         rate_hz: int | None = None,
+        candidates: int = 1,
+        rerank: Sequence[str] = DEFAULT_SCORES,
+        chain: Sequence[str] = (),
     ) -> SpatialAudio:
         """Make the sound field of a silent video: steps 1 to 3.
 
@@ -121,12 +130,36 @@ class Pipeline:
             guidance_direction: how much the camera's direction is stressed.
             sampling: how tokens are drawn; None for the model's own way.
             rate_hz: rate of the result; None for the codec's.
+            candidates: how many tries at each window the sound is chosen from.
+            rerank: names of the scores that choose: likelihood, spatial, onset, audio-visual.
+            chain: codecs that the whole sound is sent through: dac, unicodec, tiny.
 
         Returns:
             layout "foa", world axes, ``round(video.duration_s * rate_hz)`` samples, within full scale.
         """
-        guidance = self.guidance(guidance_visual, guidance_direction)
-        return self.generate(video, camera, GenerationSettings(seed, guidance, sampling, rate_hz)).foa
+        settings = GenerationSettings(
+            seed,
+            self.guidance(guidance_visual, guidance_direction),
+            sampling,
+            rate_hz,
+            candidates=candidates,
+            rerank=tuple(rerank),
+            chain=tuple(chain),
+        )
+        return self.generate(video, camera, settings).foa
+
+    def prepare(self, settings: GenerationSettings, show: Show | None = None) -> None:
+        """Load what candidates and chain need before anything is made.
+
+        Args:
+            settings: what will be asked for.
+            show: gets a line on every licence before the weights are read; None logs it.
+
+        Raises:
+            ValueError: if a score or a codec is not on this machine, with what to do.
+        """
+        self.post_processing.links(settings.chain, show)
+        self.post_processing.reranker(settings.candidates, settings.rerank, show)
 
     def generate(
         self,
@@ -138,19 +171,21 @@ class Pipeline:
         """The same as calling the pipeline, with the gain, and telling the fraction done as it goes.
 
         A picture in which nothing seems to sound may be given silence by chance. Nobody asks for a silent file,
-        so such a clip of one window is drawn again a limited number of times, with other noise (the same for the
-        same seed) and as the model learnt it: guidance and a low temperature are what makes the unseen silent.
+        so such a clip of one window is drawn again a limited number of times where all its candidates are silent,
+        with other noise (the same for the same seed) and as the model learnt it: guidance and a low temperature
+        are what makes the unseen silent.
         """
+        self.prepare(settings)
+        drawing_report, chain_report = generating_report(report, settings.chain)
         conditions = self.encode(video, camera, settings.panorama)
-        guidance, sampling = settings.guidance, settings.sampling or self.defaults.sampling
         for draw in range(MOST_DRAWS):
-            tokens = self.sample(conditions, settings.seed, guidance, sampling, report, draw)
-            made = replace(self.decode_measured(tokens, settings.rate_hz), draws=draw + 1)
-            if made.foa.peak > SILENT_PEAK or len(conditions.windows) > 1:
+            tokens = self.sample_drawing(conditions, self.drawing(video, settings, draw), drawing_report)
+            raw = self._joined(tokens, settings.rate_hz)
+            if raw.peak > SILENT_PEAK or len(conditions.windows) > 1:
                 break
-            guidance = Guidance.none()
-            sampling = replace(sampling, temperature=max(1.0, sampling.temperature))
-        return made
+        foa, gain_db = within_full_scale(sent_through(raw, self.post_processing.links(settings.chain)))
+        chain_report(1.0)
+        return Generation(foa, gain_db, draw + 1, tokens.choices)
 
     def windows(
         self,
@@ -162,9 +197,16 @@ class Pipeline:
         """The clip as something that is made window by window, for ``stream.stream_sound``."""
         return FieldWindows(self, video, camera, settings, report)
 
-    def noise_seed(self, video: Video, seed: int) -> int:
-        """Where the noise of a clip's first draw begins."""
-        return clip_seed(seed, clip_id(video))
+    def drawing(self, video: Video, settings: GenerationSettings, draw: int = 0) -> Drawing:
+        """How a clip's tokens are drawn; from the second draw on, as the model learnt it (see `generate`)."""
+        guidance = settings.guidance or self.defaults.guidance
+        sampling = settings.sampling or self.defaults.sampling
+        if draw:
+            guidance = Guidance.none()
+            sampling = replace(sampling, temperature=max(1.0, sampling.temperature))
+        reranker = self.post_processing.reranker(settings.candidates, settings.rerank)
+        noise_seed = clip_seed(settings.seed, clip_id(video), draw)
+        return Drawing(noise_seed, guidance, sampling, settings.candidates, reranker)
 
     def guidance(self, visual: float | None, direction: float | None) -> Guidance:
         """The guidance of two scales, of which one or both may be left out."""
@@ -193,7 +235,7 @@ class Pipeline:
             self.steps.conditions(video, plan, index, trajectory, panorama)
             for index in range(len(plan.starts))
         )
-        return ClipConditions(windows, plan, trajectory, clip_id(video), video.duration_s)
+        return ClipConditions(windows, plan, trajectory, clip_id(video), video.duration_s, video, panorama)
 
     def sample(
         self,
@@ -202,28 +244,37 @@ class Pipeline:
         guidance: Guidance | None = None,
         sampling: SamplingSettings | None = None,
         report: Report = lambda fraction: None,
-        draw: int = 0,
+        candidates: int = 1,
+        rerank: Sequence[str] = DEFAULT_SCORES,
     ) -> ClipTokens:
-        """Step 2: conditions to tokens; another `draw` is another noise of the same seed.
+        """Step 2: conditions to tokens, of several candidates for each window the best.
 
         A clip's noise comes from the seed, its name and the window, so that its sound does not depend on what
         else is made in the same run.
         """
-        guidance, sampling = guidance or self.defaults.guidance, sampling or self.defaults.sampling
-        noise_seed = clip_seed(seed, conditions.clip_id, draw)
+        settings = GenerationSettings(seed, guidance, sampling, candidates=candidates, rerank=tuple(rerank))
+        return self.sample_drawing(conditions, self.drawing(conditions.video, settings), report)
+
+    def sample_drawing(
+        self, conditions: ClipConditions, drawing: Drawing, report: Report = lambda fraction: None
+    ) -> ClipTokens:
+        """Step 2 with everything that it depends on."""
+        sight = Sight(conditions.video, conditions.plan, conditions.camera, conditions.panorama)
         codes: list[Tensor] = []
+        choices: list[Choice] = []
         end: Tensor | None = None
         for index, window in enumerate(conditions.windows):
 
             def on_row(row: int, rows: int, index: int = index) -> None:
                 report((index + row / rows) / len(conditions.windows))
 
-            made = self.steps.codes(
-                window, conditions.plan, index, noise_seed, guidance, sampling, end, on_row
-            )
+            made, choice = self.steps.draw(window, sight, index, drawing, end, on_row)
             end = self.steps.end_of(made, conditions.plan, index)
             codes.append(made)
-        return ClipTokens(tuple(codes), conditions.plan, conditions.camera, conditions.duration_s)
+            choices += [] if choice is None else [choice]
+        return ClipTokens(
+            tuple(codes), conditions.plan, conditions.camera, conditions.duration_s, tuple(choices)
+        )
 
     def decode(self, tokens: ClipTokens, rate_hz: int | None = None) -> SpatialAudio:
         """Step 3: tokens to the sound field in world axes, as long as the video, within full scale."""
@@ -231,6 +282,10 @@ class Pipeline:
 
     def decode_measured(self, tokens: ClipTokens, rate_hz: int | None = None) -> Generation:
         """Step 3, and the gain that was needed."""
+        return Generation(*within_full_scale(self._joined(tokens, rate_hz)), choices=tokens.choices)
+
+    def _joined(self, tokens: ClipTokens, rate_hz: int | None) -> SpatialAudio:
+        """All windows as one field at its final rate and length, at the level of the codec."""
         pieces = [
             self.steps.field(codes, tokens.plan, index, tokens.camera)
             for index, codes in enumerate(tokens.codes)
@@ -238,7 +293,7 @@ class Pipeline:
         rate_hz = rate_hz or self.rate_hz
         samples = resample(join_windows(tokens.plan, pieces), self.rate_hz, rate_hz)
         samples = fit_length(samples, timeline.sample_count(tokens.duration_s, rate_hz))
-        return Generation(*within_full_scale(SpatialAudio(samples, rate_hz, "foa")))
+        return SpatialAudio(samples, rate_hz, "foa")
 
     def describe(self) -> dict[str, Any]:
         """What the sidecar says of the model: name, licence, weights, rates, device and arithmetic."""
@@ -249,19 +304,6 @@ class Pipeline:
             "device": str(self.device),
             "kernel": self.steps.engine.kernel,
         }
-
-    def _refuse_misfits(self) -> None:
-        config = self.model.config
-        for name, ours, theirs, part in (
-            ("clip_frame_rate", config.clip_frame_rate, self.features.frame_rate_hz, "visual encoder"),
-            ("dac_sample_rate", config.dac_sample_rate, self.codec.rate_hz, "codec"),
-            ("dac_downsample_rate", config.dac_downsample_rate, self.codec.hop_samples, "codec"),
-            ("num_rvq", config.num_rvq, self.codec.levels, "codec"),
-        ):
-            if ours != theirs:
-                raise ValueError(
-                    f"config has {name} {ours}, but the {part} has {theirs}; use the files of one model"
-                )
 
 
 def clip_id(video: Video) -> str:

@@ -13,7 +13,7 @@ from spatialfoley.pipeline.batch import Job
 from spatialfoley.pipeline.clip import Camera, Report
 from spatialfoley.pipeline.products import ProductSet, write_products
 from spatialfoley.pipeline.stream import WindowMaker
-from spatialfoley.pipeline.unfinished import MadeSound, fingerprint, streamed_sound
+from spatialfoley.pipeline.unfinished import MadeSound, OnDisk, fingerprint, streamed_sound
 from spatialfoley.pipeline.versions import installed_versions
 from spatialfoley.spatial.direction import Direction
 from spatialfoley.spatial.foa import as_trajectory
@@ -85,17 +85,21 @@ class Commission:
         self.report(part * _GENERATING_SHARE)
 
     def streamed(
-        self, maker: WindowMaker, description: Mapping[str, Any]
+        self,
+        maker: WindowMaker,
+        description: Mapping[str, Any],
+        chain: OnDisk = lambda sound, folder: sound,
     ) -> AbstractContextManager[MadeSound]:
         """The sound of a clip of several windows, made on disk; a run that was killed goes on.
 
         Args:
             maker: Makes the windows.
             description: Of the model, which the unfinished sound is tied to.
+            chain: What is done to the whole sound.
         """
         key = fingerprint(self.record, description, self.camera)
         return streamed_sound(
-            maker, self.out, self.job.name, self.video.duration_s, self.request.rate_hz, key
+            maker, self.out, self.job.name, self.video.duration_s, self.request.rate_hz, key, chain
         )
 
     def deliver(

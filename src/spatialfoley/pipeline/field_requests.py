@@ -4,9 +4,11 @@ from contextlib import ExitStack
 from dataclasses import asdict, replace
 from pathlib import Path
 
+from spatialfoley.media.sound_file import SoundFile
 from spatialfoley.pipeline.chain import Pipeline
 from spatialfoley.pipeline.clip import GenerationSettings
 from spatialfoley.pipeline.commission import Commission, weights_of
+from spatialfoley.pipeline.post_processing import generating_report, sent_through_on_disk, sidecar_of
 from spatialfoley.pipeline.unfinished import MadeSound
 
 
@@ -27,13 +29,29 @@ def fulfil_field(asked: Commission, pipe: Pipeline) -> dict[str, Path]:
     if request.top_k is not None:
         sampling = replace(sampling, top_k=request.top_k)
     guidance = pipe.guidance(request.guidance_visual, request.guidance_direction)
-    settings = GenerationSettings(request.seed, guidance, sampling, request.rate_hz, asked.panorama)
+    settings = GenerationSettings(
+        request.seed,
+        guidance,
+        sampling,
+        request.rate_hz,
+        asked.panorama,
+        request.candidates,
+        request.scores,
+        request.chain,
+    )
     details = {"sampling": {**asdict(sampling), "guidance": guidance.name, "branches": weights_of(guidance)}}
     with ExitStack() as stack:
         if len(pipe.steps.plan(video.duration_s).starts) == 1:
             clip = pipe.generate(video, camera, settings, asked.generating)
-            made = MadeSound(clip.foa, clip.gain_db, draws=clip.draws)
+            made, choices = MadeSound(clip.foa, clip.gain_db, draws=clip.draws), clip.choices
         else:
-            maker = pipe.windows(video.walked(), camera, settings, asked.generating)
-            made = stack.enter_context(asked.streamed(maker, pipe.describe()))
-        return asked.deliver(made, pipe.describe(), details)
+            drawing_report, chain_report = generating_report(asked.generating, settings.chain)
+            links = pipe.post_processing.links(settings.chain)
+            maker = pipe.windows(video.walked(), camera, settings, drawing_report)
+
+            def chain(sound: SoundFile, folder: Path) -> SoundFile:
+                return sent_through_on_disk(sound, links, folder, chain_report)
+
+            made = stack.enter_context(asked.streamed(maker, pipe.describe(), chain))
+            choices = maker.choices(made.carry)
+        return asked.deliver(made, pipe.describe(), details | sidecar_of(asked.record, choices))

@@ -7,7 +7,10 @@ from numpy.typing import NDArray
 
 from spatialfoley.media.video import Video
 from spatialfoley.pipeline.clip import Camera, GenerationSettings, Report
+from spatialfoley.pipeline.post_processing import choices_from_tensors, choices_to_tensors
+from spatialfoley.pipeline.reranking import Choice
 from spatialfoley.pipeline.stream import Carry
+from spatialfoley.pipeline.window_steps import Sight
 from spatialfoley.pipeline.windows import Window
 from spatialfoley.spatial.foa import as_trajectory
 
@@ -41,38 +44,33 @@ class FieldWindows:
             pipe: the model.
             video: the picture.
             camera: where the picture's centre points, seconds counted from the start of the clip.
-            settings: as for ``Pipeline.generate``; the rate is not applied.
+            settings: as for ``Pipeline.generate``; rate and chain are not applied.
             report: told the fraction of the whole clip that is done, many times in a window.
 
         Raises:
-            ValueError: if the seed is negative.
+            ValueError: if the seed is negative, or a score needs what is not installed.
         """
-        self._steps, self._video, self._settings = pipe.steps, video, settings
-        self._camera, self._report = as_trajectory(camera), report
-        self._guidance = settings.guidance or pipe.defaults.guidance
-        self._sampling = settings.sampling or pipe.defaults.sampling
-        self._noise_seed = pipe.noise_seed(video, settings.seed)
+        self._steps, self._report, self._names = pipe.steps, report, settings.rerank
+        self._drawing = pipe.drawing(video, settings)
         self.rate_hz = pipe.rate_hz
         self.plan = pipe.steps.plan(video.duration_s)
+        self._sight = Sight(video, self.plan, as_trajectory(camera), settings.panorama)
 
     def make(self, window: Window, carry: Carry | None) -> tuple[NDArray[np.float32], Carry]:
-        """The field (4, window.length) of one window in world axes, and its last codes."""
-        steps, index = self._steps, window.index
-        conditions = steps.conditions(self._video, self.plan, index, self._camera, self._settings.panorama)
+        """The field (4, window.length) of one window in world axes, its last codes, and all choices so far."""
+        steps, sight, index = self._steps, self._sight, window.index
+        conditions = steps.conditions(sight.video, self.plan, index, sight.camera, sight.panorama)
+        carry = carry or {}
 
         def on_row(row: int, rows: int) -> None:
             self._report((index + row / rows) / len(self.plan.starts))
 
-        codes = steps.codes(
-            conditions,
-            self.plan,
-            index,
-            self._noise_seed,
-            self._guidance,
-            self._sampling,
-            None if carry is None else carry["codes"],
-            on_row,
-        )
+        codes, choice = steps.draw(conditions, sight, index, self._drawing, carry.get("codes"), on_row)
+        choices = self.choices(carry) + (() if choice is None else (choice,))
         end = steps.end_of(codes, self.plan, index)
-        field = steps.field(codes, self.plan, index, self._camera)
-        return field, {} if end is None else {"codes": end.cpu()}
+        kept = {} if end is None else {"codes": end.cpu()}
+        return steps.field(codes, self.plan, index, sight.camera), {**kept, **choices_to_tensors(choices)}
+
+    def choices(self, carry: Carry) -> tuple[Choice, ...]:
+        """Which candidates were taken up to a window, by what it left."""
+        return choices_from_tensors(carry, self._names)

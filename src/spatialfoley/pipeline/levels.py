@@ -40,8 +40,8 @@ def within_full_scale(sound: S) -> tuple[S, float]:
     return sound.scaled(gain), 20 * math.log10(gain)
 
 
-def finished_file(raw: SoundFile, path: str | Path, rate_hz: int, frames: int) -> tuple[SoundFile, float]:
-    """Bring a sound on disk to its final rate and length, and let it read within full scale.
+def brought_to(raw: SoundFile, path: str | Path, rate_hz: int, frames: int) -> SoundFile:
+    """Bring a sound on disk to its final rate and length.
 
     Sound that has both already is not written again.
 
@@ -52,17 +52,17 @@ def finished_file(raw: SoundFile, path: str | Path, rate_hz: int, frames: int) -
         frames: the final length in samples: cut, or filled up with silence.
 
     Returns:
-        the sound on disk, with the gain of ``within_full_scale`` set, and that gain in dB.
+        the sound on disk: `raw` itself, or the new file.
     """
     if (raw.rate_hz, raw.frames) == (rate_hz, frames):
-        return within_full_scale(raw)
+        return raw
     channels = LAYOUT_CHANNELS[raw.layout]
 
     def blocks() -> Iterator[FloatArray]:
         return resampled_blocks(raw.blocks(), channels, raw.rate_hz, rate_hz, frames)
 
     write_audio(path, ComputedSound(rate_hz, raw.layout, frames, blocks), "FLOAT")
-    return within_full_scale(SoundFile.open(path, raw.layout))
+    return SoundFile.open(path, raw.layout)
 
 
 def _loudest(samples: FloatArray, layout: str) -> float:

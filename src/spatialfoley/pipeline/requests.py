@@ -4,6 +4,8 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from spatialfoley.codecs.chain import chain_names
+from spatialfoley.generators.visage.candidates import check_candidates
 from spatialfoley.media.video import Video, read_video
 from spatialfoley.media.view import VIEW_FOV_DEG
 from spatialfoley.pipeline.batch import Job, input_identity, is_done, sidecar_path
@@ -22,6 +24,7 @@ from spatialfoley.pipeline.products import (
     product_names,
     refuse_replacing,
 )
+from spatialfoley.pipeline.reranking import DEFAULT_SCORES, Show, score_names
 from spatialfoley.pipeline.two_stage import TwoStagePipeline
 from spatialfoley.pipeline.two_stage_requests import fulfil_two_stage, mono_file_record
 from spatialfoley.spatial.direction import Direction
@@ -31,6 +34,8 @@ _RATES_HZ = (8_000, 192_000)
 _OF_THE_CAMERA = ("azimuth_deg", "elevation_deg", "camera_file")
 _OF_FIELD_MODELS = (*_OF_THE_CAMERA, "guidance_visual", "guidance_direction", "top_k")
 _OF_FLOW_MODELS = ("text", "negative_text", "steps", "guidance")
+_OF_TOKENS = ("candidates", "rerank", "chain")
+_UNASKED = {"candidates": 1, "rerank": None, "chain": ()}
 
 
 @dataclass(frozen=True)
@@ -55,6 +60,9 @@ class Request:
         steps: of the flow, for the same models; None for the model's way.
         guidance: strength of picture and text together, for the same models; None for the model's way.
         camera_file: where the picture's centre points over time, instead of the two angles; see ``camera_file``.
+        candidates: tries at each window that the best is taken of, for models that draw tokens.
+        rerank: names of the scores that choose among them; None for likelihood and spatial.
+        chain: codecs that the whole sound is sent through, for the same models.
 
     Raises:
         ValueError: if a value is out of range.
@@ -77,6 +85,9 @@ class Request:
     steps: int | None = None
     guidance: float | None = None
     camera_file: Path | None = None
+    candidates: int = 1
+    rerank: tuple[str, ...] | None = None
+    chain: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         Direction(self.azimuth_deg, self.elevation_deg)
@@ -109,6 +120,20 @@ class Request:
             )
         if self.outputs is not None:
             object.__setattr__(self, "outputs", check_outputs(self.outputs))
+        check_candidates(self.candidates)
+        if self.rerank is not None:
+            object.__setattr__(self, "rerank", score_names(self.rerank))
+            if self.candidates == 1:
+                raise ValueError(
+                    f"rerank is {','.join(self.rerank)}, but candidates is 1 and leaves nothing to choose; give "
+                    "candidates from 2 on"
+                )
+        object.__setattr__(self, "chain", chain_names(self.chain))
+
+    @property
+    def scores(self) -> tuple[str, ...]:
+        """Names of the scores that choose among candidates."""
+        return self.rerank or DEFAULT_SCORES
 
     @property
     def moving_camera(self) -> CameraFile | None:
@@ -157,10 +182,17 @@ def settled(request: Request, pipe: AnyPipeline) -> Request:
         if option in _OF_THE_CAMERA and layout == "foa":
             continue
         value = getattr(request, option)
+        if option in _OF_TOKENS and value == _UNASKED[option]:
+            continue
         if value not in (None, "") and (value or not option.endswith("_deg")):
-            reads = option in _OF_FLOW_MODELS
-            other = "reads text, such as mmaudio_small_16k" if reads else "makes sound fields, such as visage"
+            other = "makes sound fields, such as visage"
+            if option in _OF_FLOW_MODELS:
+                other = "reads text, such as mmaudio_small_16k"
+            elif option in _OF_TOKENS:
+                other = "draws tokens, such as visage or tiny-visage"
             shown = value if isinstance(value, Path) else repr(value)
+            if isinstance(value, tuple):
+                shown = ",".join(value)
             raise ValueError(
                 f"{option} is {shown}, but {name} makes {makes} and has no such setting; leave it out, or "
                 f"take a model that {other}"
@@ -174,11 +206,28 @@ def settled(request: Request, pipe: AnyPipeline) -> Request:
     return replace(request, outputs=outputs)
 
 
+def prepare(request: Request, pipe: AnyPipeline, show: Show) -> None:
+    """Load what candidates and chain need.
+
+    Args:
+        request: what is asked, settled.
+        pipe: the model.
+        show: gets a line on every licence before the weights are read.
+
+    Raises:
+        ValueError: if a score or a codec is not on this machine, with what to do.
+    """
+    if isinstance(pipe, Pipeline):
+        pipe.post_processing.links(request.chain, show)
+        pipe.post_processing.reranker(request.candidates, request.scores, show)
+
+
 def _foreign_options(pipe: AnyPipeline) -> tuple[str, ...]:
     """Settings of other families."""
     if isinstance(pipe, TwoStagePipeline | CompressedPipeline):
-        return tuple(name for name in (*_OF_FIELD_MODELS, *_OF_FLOW_MODELS) if name not in pipe.options)
-    return _OF_FLOW_MODELS if isinstance(pipe, Pipeline) else _OF_FIELD_MODELS
+        known = (*_OF_FIELD_MODELS, *_OF_FLOW_MODELS, *_OF_TOKENS)
+        return tuple(name for name in known if name not in pipe.options)
+    return _OF_FLOW_MODELS if isinstance(pipe, Pipeline) else (*_OF_FIELD_MODELS, *_OF_TOKENS)
 
 
 def is_fulfilled(request: Request, job: Job, out: Path, pipe: AnyPipeline) -> bool:
@@ -230,11 +279,14 @@ def fulfil(
 def _record(request: Request, job: Job, pipe: AnyPipeline) -> dict[str, Any]:
     description = pipe.describe()
     asked = asdict(request)
-    del asked["camera_file"]
+    for option in ("camera_file", *_OF_TOKENS):
+        del asked[option]
     moving = request.moving_camera
     if moving is not None:
         asked["camera_file"] = {"name": moving.path.name, "sha256": moving.sha256}
     made_with = {key: description[key] for key in ("model", "weights_sha256", "kernel")}
     if isinstance(pipe, TwoStagePipeline):
         made_with |= mono_file_record(pipe, job.source)
+    if isinstance(pipe, Pipeline):
+        made_with |= pipe.post_processing.record(request.candidates, request.scores, request.chain)
     return {**input_identity(job.source), **asked, **made_with}

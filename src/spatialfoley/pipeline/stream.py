@@ -24,10 +24,10 @@ from spatialfoley.media.audio import refuse_unwritable
 from spatialfoley.media.wav import WavWriter
 from spatialfoley.pipeline.windows import Seams, Window, WindowPlan
 
-__all__ = ["Carry", "Window", "WindowMaker", "WindowPlan", "state_path", "stream_sound"]
+__all__ = ["Carry", "Window", "WindowMaker", "WindowPlan", "last_carry", "state_path", "stream_sound"]
 
 Carry = Mapping[str, Tensor]
-"""The end of a window, in tokens or latents, that the next one continues."""
+"""What a window leaves: its end, in tokens or latents, that the next continues, and what is to be known later."""
 
 _CHANNELS = {"mono": 1, "binaural": 2, "foa": 4}
 
@@ -62,7 +62,7 @@ class WindowMaker(Protocol):
 
         Returns:
             sound (C, window.length), and what the next window continues: tensors on the CPU, little enough to be
-            saved after every window; empty after the last one.
+            saved after every window. What the last one leaves is kept (`last_carry`).
         """
         ...
 
@@ -80,6 +80,13 @@ class _State:
 def state_path(path: Path) -> Path:
     """Where the state of a growing sound file lies."""
     return path.with_name(f"{path.stem}.state.safetensors")
+
+
+def last_carry(path: Path) -> Carry:
+    """What the last window of a sound file left, after `stream_sound`."""
+    with safe_open(state_path(path), "pt") as stored:
+        names = [name for name in stored.keys() if name.startswith("carry.")]  # noqa: SIM118
+        return {name.removeprefix("carry."): stored.get_tensor(name) for name in names}
 
 
 def stream_sound(

@@ -3,9 +3,9 @@
 import hashlib
 import json
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +13,9 @@ from spatialfoley import timeline
 from spatialfoley.media.errors import MediaError
 from spatialfoley.media.sound_file import SoundFile
 from spatialfoley.pipeline.clip import Camera
-from spatialfoley.pipeline.levels import finished_file, within_full_scale
+from spatialfoley.pipeline.levels import brought_to, within_full_scale
 from spatialfoley.pipeline.products import require_writable
-from spatialfoley.pipeline.stream import WindowMaker, stream_sound
+from spatialfoley.pipeline.stream import Carry, WindowMaker, last_carry, stream_sound
 from spatialfoley.pipeline.versions import installed_versions
 from spatialfoley.spatial.foa import as_trajectory
 from spatialfoley.spatial.signal import SpatialAudio
@@ -25,8 +25,10 @@ try:
 except ImportError:  # not on Windows
     fcntl = None  # type: ignore[assignment]
 
-_NOT_HEARD = ("outputs", "fov_deg", "rate_hz")
+_NOT_HEARD = ("outputs", "fov_deg", "rate_hz", "chain")
 """Parts of a request that the sound, as the model makes it, does not depend on."""
+
+OnDisk = Callable[[SoundFile, Path], SoundFile]
 
 
 @dataclass(frozen=True)
@@ -38,12 +40,14 @@ class MadeSound:
         gain_db: the gain (0 or below) that kept it within full scale.
         windows: of how many it was made.
         draws: how often it was drawn until it was not silent.
+        carry: what its last window left; empty for a sound made in memory.
     """
 
     sound: SpatialAudio | SoundFile
     gain_db: float
     windows: int = 1
     draws: int = 1
+    carry: Carry = field(default_factory=dict)
 
     def record(self) -> dict[str, Any]:
         """What the sidecar says of it."""
@@ -79,7 +83,13 @@ def fingerprint(record: Mapping[str, Any], model: Mapping[str, Any], camera: Cam
 
 @contextmanager
 def streamed_sound(
-    maker: WindowMaker, out: Path, name: str, duration_s: float, rate_hz: int | None, fingerprint: str
+    maker: WindowMaker,
+    out: Path,
+    name: str,
+    duration_s: float,
+    rate_hz: int | None,
+    fingerprint: str,
+    chain: OnDisk = lambda sound, folder: sound,
 ) -> Iterator[MadeSound]:
     """Make a clip's sound on disk, or go on where an earlier run with the same fingerprint was.
 
@@ -90,6 +100,7 @@ def streamed_sound(
         duration_s: length of the clip.
         rate_hz: of the result; None for the model's.
         fingerprint: from `fingerprint`.
+        chain: what is done to the sound at its final rate and length, as a whole: it gets a folder for its files.
 
     Yields:
         the sound; its file is removed when the block ends, and kept for the next run when the block fails.
@@ -105,11 +116,9 @@ def streamed_sound(
         stream_sound(maker, folder / "made.wav", fingerprint)
         made = SoundFile.open(folder / "made.wav", maker.layout)
         frames = timeline.sample_count(duration_s, rate_hz)
-        if (rate_hz, frames) == (made.rate_hz, made.frames):
-            sound, gain_db = within_full_scale(made)
-        else:
-            sound, gain_db = finished_file(made, folder / "finished.wav", rate_hz, frames)
-        yield MadeSound(sound, gain_db, len(maker.plan.starts))
+        whole = brought_to(made, folder / "finished.wav", rate_hz, frames)
+        sound, gain_db = within_full_scale(chain(whole, folder))
+        yield MadeSound(sound, gain_db, len(maker.plan.starts), carry=last_carry(folder / "made.wav"))
         shutil.rmtree(folder, ignore_errors=True)
 
 

@@ -1,5 +1,7 @@
 """What ViSAGe's chain does with one window of a clip: its conditions, its tokens, its field."""
 
+from __future__ import annotations
+
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -11,6 +13,7 @@ from torch import Tensor
 
 from spatialfoley import timeline
 from spatialfoley.generators.guidance import Guidance
+from spatialfoley.generators.visage.candidates import Candidates, sample_candidates
 from spatialfoley.generators.visage.conditions import VisageConditions
 from spatialfoley.generators.visage.engine import DecoderEngine
 from spatialfoley.generators.visage.model import VisageModel
@@ -23,6 +26,7 @@ from spatialfoley.generators.visage.sampler import (
 from spatialfoley.media.video import Video
 from spatialfoley.media.view import network_frames
 from spatialfoley.pipeline.clip import Codec, Features
+from spatialfoley.pipeline.reranking import Choice, Reranker, Takes
 from spatialfoley.pipeline.windows import WindowPlan, plan_windows
 from spatialfoley.spatial.direction import Direction
 from spatialfoley.spatial.foa import as_world
@@ -36,6 +40,42 @@ WINDOW_OVERLAP_S = 1.0
 FRAME_SLACK_S = 0.02
 """A clip this much longer than a whole number of video frames gets no further frame for it, and its last
 codec frame is repeated: 120 frames at 23.976 Hz are 5.005 s and still fit a window of five seconds."""
+
+
+@dataclass(frozen=True, eq=False)
+class Sight:
+    """A clip as its windows see it.
+
+    Attributes:
+        video: the picture.
+        plan: the windows.
+        camera: where the picture's centre points, seconds counted from the start of the clip.
+        panorama: whether the picture is equirectangular; None asks its shape.
+    """
+
+    video: Video
+    plan: WindowPlan
+    camera: CameraTrajectory
+    panorama: bool | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Drawing:
+    """How the tokens of a clip are drawn.
+
+    Attributes:
+        noise_seed: where the clip's noise begins.
+        guidance: what is stressed.
+        sampling: how a token is drawn.
+        candidates: tries at each window, drawn as one batch.
+        reranker: chooses among them; None where there is one only.
+    """
+
+    noise_seed: int
+    guidance: Guidance
+    sampling: SamplingSettings
+    candidates: int = 1
+    reranker: Reranker | None = None
 
 
 @dataclass(frozen=True)
@@ -99,29 +139,105 @@ class WindowSteps:
             direction=self._network_direction(camera, middle_s),
         )
 
+    def draw(
+        self,
+        conditions: VisageConditions,
+        sight: Sight,
+        index: int,
+        drawing: Drawing,
+        prefix: Tensor | None = None,
+        on_row: Callable[[int, int], None] | None = None,
+    ) -> tuple[Tensor, Choice | None]:
+        """Codes (S, K) of a window that goes on from the codes `prefix` (P, K) of its first frames.
+
+        Of a clip of one window a silent candidate is taken only where all are silent.
+
+        Returns:
+            the codes, and which candidate they are of which scores; None where there is one only.
+        """
+        plan = sight.plan
+        if drawing.reranker is None:
+            return self._codes(conditions, plan, index, drawing, prefix, on_row), None
+        made = self.candidates(conditions, plan, index, drawing, prefix, on_row)
+        known_frames = 0 if prefix is None else len(prefix)
+        takes = self.takes(made, conditions, sight, index, known_frames)
+        choice = drawing.reranker.choose(takes, sounding=len(plan.starts) == 1)
+        return made.codes[0, choice.chosen], choice
+
     @torch.inference_mode()
-    def codes(
+    def _codes(
         self,
         conditions: VisageConditions,
         plan: WindowPlan,
         index: int,
-        noise_seed: int,
-        guidance: Guidance,
-        sampling: SamplingSettings,
-        prefix: Tensor | None = None,
-        on_row: Callable[[int, int], None] | None = None,
+        drawing: Drawing,
+        prefix: Tensor | None,
+        on_row: Callable[[int, int], None] | None,
     ) -> Tensor:
-        """Codes (S, K) of a window that goes on from the codes `prefix` (P, K) of its first frames."""
-        encoded = [
-            self.model.encode(conditions.without(visual=not b.visual, direction=not b.direction))
-            for b in guidance.branches
-        ]
+        encoded = self._encoded(conditions, drawing.guidance)
         frames = self._codec_frames(conditions, plan.window(index).length)
         layout = self.model.layout
-        step = self.engine.start(torch.stack(encoded), layout.row_count(frames))
-        noise = SeededNoise(noise_seed, [index], self.device)
+        step = self.engine.start(encoded, layout.row_count(frames))
+        noise = SeededNoise(drawing.noise_seed, [index], self.device)
         known = None if prefix is None else prefix[None].to(self.device)
-        return sample_rows(step, layout, frames, guidance.weights, sampling, noise, on_row, known)[0]
+        return sample_rows(
+            step, layout, frames, drawing.guidance.weights, drawing.sampling, noise, on_row, known
+        )[0]
+
+    @torch.inference_mode()
+    def candidates(
+        self,
+        conditions: VisageConditions,
+        plan: WindowPlan,
+        index: int,
+        drawing: Drawing,
+        prefix: Tensor | None = None,
+        on_row: Callable[[int, int], None] | None = None,
+    ) -> Candidates:
+        """All candidates of a window, drawn as one batch; the first is what is drawn alone."""
+        return sample_candidates(
+            self.engine,
+            self.model.layout,
+            self._encoded(conditions, drawing.guidance),
+            self._codec_frames(conditions, plan.window(index).length),
+            drawing.guidance.weights,
+            drawing.sampling,
+            drawing.noise_seed,
+            [index],
+            drawing.candidates,
+            None if prefix is None else prefix[None].to(self.device),
+            on_row,
+        )
+
+    def takes(
+        self,
+        candidates: Candidates,
+        conditions: VisageConditions,
+        sight: Sight,
+        index: int,
+        known_frames: int = 0,
+    ) -> Takes:
+        """What scores get to know of a window's candidates, whose first `known_frames` codec frames are given."""
+        plan, rate_hz = sight.plan, self.codec.rate_hz
+        window, sounds = plan.window(index), self.sounds(candidates.codes[0], plan, index)
+        first = min(known_frames * self.codec.hop_samples, window.length - 1)
+        assert conditions.energy_map is not None
+        seen = conditions.energy_map[0].float().cpu().numpy()
+        skipped = min(int(first / rate_hz * self.features.frame_rate_hz), len(seen) - 1)
+        times_s = self._frame_times_s(window.start, window.length, sight.video.duration_s)[skipped:]
+        axes = np.broadcast_to(np.eye(3), (len(times_s), 3, 3))
+        if self.model.config.field_frame == "world":
+            axes = sight.camera.matrices_at(times_s)
+
+        def look(frame_rate_hz: float, side_px: int) -> NDArray[np.uint8]:
+            frames = max(1, round((window.length - first) / rate_hz * frame_rate_hz))
+            looked_s = (window.start + first) / rate_hz + np.arange(frames) / frame_rate_hz
+            return network_frames(
+                sight.video, np.minimum(looked_s, sight.video.duration_s), side_px, sight.panorama
+            )
+
+        likelihood = candidates.log_likelihood[0].double().cpu().numpy()
+        return Takes(likelihood, sounds[:, :, first:], rate_hz, seen[skipped:], axes, look)
 
     def end_of(self, codes: Tensor, plan: WindowPlan, index: int) -> Tensor | None:
         """The codes (P, K) of a window that the next one begins with; None for the last."""
@@ -137,12 +253,25 @@ class WindowSteps:
     ) -> NDArray[np.float32]:
         """The sound field (4, length) of a window's codes (S, K), in world axes."""
         window, rate_hz = plan.window(index), self.codec.rate_hz
-        whole = repeat_last_frame(codes[None], timeline.codec_frames(window.length, self.codec.hop_samples))
-        sound = self.codec.decode(whole)[0].float().cpu().numpy()
-        field = SpatialAudio(_as_field(sound)[:, : window.length], rate_hz, "foa")
+        field = SpatialAudio(self.sounds(codes[None], plan, index)[0], rate_hz, "foa")
         if self.model.config.field_frame == "camera":
             field = as_world(field, camera.seen_from(window.start / rate_hz))
         return field.samples
+
+    @torch.inference_mode()
+    def sounds(self, codes: Tensor, plan: WindowPlan, index: int) -> NDArray[np.float32]:
+        """Fields (B, 4, length) of codes (B, S, K) of one window, decoded as one batch, in the model's axes."""
+        length = plan.window(index).length
+        whole = repeat_last_frame(codes, timeline.codec_frames(length, self.codec.hop_samples))
+        return _as_field(self.codec.decode(whole).float().cpu().numpy())[:, :, :length]
+
+    def _encoded(self, conditions: VisageConditions, guidance: Guidance) -> Tensor:
+        """Encoder states of every branch (branches, 1, T + 2, D)."""
+        encoded = [
+            self.model.encode(conditions.without(visual=not b.visual, direction=not b.direction))
+            for b in guidance.branches
+        ]
+        return torch.stack(encoded)
 
     def _frame_times_s(self, start: int, length: int, duration_s: float) -> np.ndarray:
         rate_hz, sound_hz = self.features.frame_rate_hz, self.codec.rate_hz
@@ -168,8 +297,9 @@ class WindowSteps:
         return condition.to(self.device, self.model.null_embedding.dtype)
 
 
-def _as_field(sound: np.ndarray) -> np.ndarray:
+def _as_field(sounds: NDArray[np.float32]) -> NDArray[np.float32]:
     """Four channels of what a codec made; a mono pre-training model sounds the same from everywhere."""
-    if sound.shape[0] == 1:
-        return np.concatenate([sound, np.zeros((3, sound.shape[1]), sound.dtype)])
-    return sound
+    batch, channels, length = sounds.shape
+    if channels == 1:
+        return np.concatenate([sounds, np.zeros((batch, 3, length), sounds.dtype)], axis=1)
+    return sounds

@@ -16,6 +16,9 @@ from spatialfoley.generators.visage.engine import DecoderEngine
 from spatialfoley.generators.visage.sampler import SamplingSettings, SeededNoise, sample_rows
 from spatialfoley.generators.visage.token_layout import TokenLayout
 
+MOST_CANDIDATES = 32
+"""At full size every candidate holds some 100 MB of keys and values for each branch of the guidance."""
+
 
 @dataclass(frozen=True)
 class Candidates:
@@ -81,10 +84,10 @@ def check_candidates(candidates: int) -> int:
     """The number of candidates.
 
     Raises:
-        ValueError: If it is not at least 1.
+        ValueError: If it is not 1 to `MOST_CANDIDATES`.
     """
-    if candidates < 1:
-        raise ValueError(f"candidates is {candidates}, but must be at least 1")
+    if not 1 <= candidates <= MOST_CANDIDATES:
+        raise ValueError(f"candidates is {candidates}; give a whole number from 1 to {MOST_CANDIDATES}")
     return candidates
 
 
@@ -113,12 +116,12 @@ def sample_candidates(
         seed: Any non-negative integer.
         clip_indices: One number per clip. Noise depends on seed, number and candidate alone, and candidate 0 is the
             clip that is made with one candidate (kernels other than the native ones may round it otherwise).
-        candidates: N, at least 1.
+        candidates: N, 1 to `MOST_CANDIDATES`.
         prefix: Codes (C, P, K) that every candidate of a clip goes on from.
         on_row: As for `sample_rows`.
 
     Raises:
-        ValueError: If candidates is below 1, or as `sample_rows` and the engine say.
+        ValueError: If candidates is out of range, or as `sample_rows` and the engine say.
     """
     count = check_candidates(candidates)
     states = encoder_hidden.repeat_interleave(count, dim=1)
