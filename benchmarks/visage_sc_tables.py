@@ -21,12 +21,15 @@ TITLES = {
     "rotated+post": "+ rotation augmentation",
     "signed+post": "+ sign-and-gain tokens",
     "rotated": "+ rotation augmentation",
+    "paired": "+ two codec frames a row (aside)",
     "signed": "+ sign-and-gain tokens",
 }
 """How rows are called, by label, with "+post" where they are post-processed."""
 
 WITH_POST = ("rvq", "single", "tuned", "tuned+post", "rotated+post", "signed+post")
-WITHOUT_POST = ("rvq", "single", "tuned", "rotated", "signed")
+WITHOUT_POST = ("rvq", "single", "tuned", "rotated", "paired", "signed")
+"""`paired`, which is ours, builds on `rotated`, and `signed` does not build on it."""
+
 PARTS = {"": "", "+candidates": ", candidates alone", "+chain": ", chain alone", "+post": ", both"}
 STEPS: tuple[Step, ...] = (
     ("rvq", "single"),
@@ -35,6 +38,8 @@ STEPS: tuple[Step, ...] = (
     ("tuned+post", "rotated+post"),
     ("rotated+post", "signed+post"),
     ("tuned", "rotated"),
+    ("rotated", "paired"),
+    ("rvq", "paired"),
     ("rotated", "signed"),
     ("tuned", "tuned+candidates"),
     ("tuned", "tuned+chain"),
