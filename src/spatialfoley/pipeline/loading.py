@@ -11,6 +11,7 @@ import torch
 from safetensors import SafetensorError
 
 from spatialfoley import weights
+from spatialfoley.codecs.grouped import GroupedCodec
 from spatialfoley.codecs.stored import load_stored_codec
 from spatialfoley.codecs.unicodec import UniCodec
 from spatialfoley.features.tiny import TinyFeatures
@@ -92,7 +93,7 @@ def load_pipeline(name: str | Path, device: str = "auto", dtype: str = "auto") -
     with _one_sentence(folder):
         model = load_visage(folder).to(place).eval()
         features = _load_features(manifest, parts["features"], place, model.config.clip_frame_rate)
-        codec = _load_codec(manifest.codec, parts["codec"], place, dtype)
+        codec = _as_rows_hold(_load_codec(manifest.codec, parts["codec"], place, dtype), model.config)
     if place.type != "cpu" and dtype in _HALF_DTYPES:
         model = model.to(_HALF_DTYPES[dtype])
     return Pipeline(
@@ -169,7 +170,7 @@ def load_encoders(name: str | Path, device: str = "auto") -> Encoders:
     parts = {part: path for part, path in part_folders(manifest, folder).items() if part != "generator"}
     with _one_sentence(folder):
         features = _load_features(manifest, parts["features"], place, config.clip_frame_rate)
-        codec = _load_codec(manifest.codec, parts["codec"], place)
+        codec = _as_rows_hold(_load_codec(manifest.codec, parts["codec"], place), config)
     description = {"model": manifest.name, "weights_sha256": weight_hashes(manifest, parts)}
     return Encoders(features, codec, config, place, description)
 
@@ -192,6 +193,11 @@ def _load_features(manifest: Manifest, folder: Path, device: torch.device, frame
     from spatialfoley.features.clip import ClipFeatures  # transformers is slow to import
 
     return ClipFeatures.load(folder, str(device), frame_rate_hz)
+
+
+def _as_rows_hold(codec: Codec, config: VisageConfig) -> Codec:
+    """The codec as the generator reads and writes it: by groups of as many frames as a row holds."""
+    return codec if config.frames_per_row == 1 else GroupedCodec(codec, config.frames_per_row)
 
 
 def _load_codec(kind: str, folder: Path, device: torch.device, dtype: str = "auto") -> Codec:

@@ -185,7 +185,8 @@ def published_codec(folder: Path, name: str = "") -> str:
     """
     try:
         settings = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-        single = (settings.get("num_rvq"), settings.get("dac_sample_rate")) == (1, 24000)
+        codebooks = settings.get("num_rvq"), settings.get("dac_sample_rate")
+        single = codebooks == (settings.get("frames_per_row", 1), 24000)
     except (OSError, ValueError, AttributeError):
         single = name == SINGLE_CODEBOOK_MODEL
     return "unicodec" if single else "dac"
