@@ -5,7 +5,7 @@
 
 Every run is `recipes/visage_sc_ablation.yaml` with another codec, token layout, number of yaws and seed. The rows
 follow the slides and build on each other; their row of post-processing trains nothing. Codecs come first:
-plain_codec_rvq, plain_codec_single, its tuning, and the tiny codec with one shape level.
+plain_codec_rvq, plain_codec_single, its tuning, tiny_codec and tiny_codec_sc.
 
     runs/sc-ablation/clips-CODEC         the clips, encoded once for all runs with this codec
     runs/sc-ablation/LABEL-SEED          a run, and run.json: its seconds of training
@@ -71,9 +71,20 @@ SIGNED = {
     "token_ranges": [[0, 101], [0, 2048]],
     "unfed_codebooks": [2, 4, 6],
 }
-PAIRED = {
+SIGNED_RESIDUAL = {
+    "pattern": "residual",
+    "num_rvq": 5,
+    "dac_vocab_size": 512,
+    "dac_pad_token_id": 512,
+    "token_ranges": [[0, 101], *[[0, 512]] * 4],
+    "unfed_codebooks": [5, 10, 15],
+    "max_target_length": 501,
+}
+SIGNED_PAIRS = {
+    **SIGNED,
     "frames_per_row": 2,
-    "num_rvq": 2,
+    "num_rvq": 4,
+    "unfed_codebooks": [4, 6, 8, 10, 12, 14],
     "dac_downsample_rate": 640,
     "dac_frame_rate": 25,
     "max_target_length": 126,
@@ -81,22 +92,23 @@ PAIRED = {
 """Two codec frames in a row: 126 rows instead of 251."""
 TURNS = 3
 
+_OF_SIGNED = {
+    "objective": {"masked_loss": True, "spatial_fine_share": 0.5},
+    "sampling": {"expected_ratios": True},
+}
 ROWS = {
     "rvq": Row("plain-codec-rvq", RESIDUAL),
     "single": Row("plain-codec-single"),
     "tuned": Row("plain-codec-tuned", turns=TURNS),
     "rotated": Row("plain-codec-tuned", turns=TURNS, turned=True),
-    "paired": Row("plain-codec-tuned", PAIRED, turns=TURNS, turned=True),
-    "signed": Row(
-        "tiny-codec-sc2k",
-        SIGNED,
-        {"masked_loss": True, "spatial_fine_share": 0.5},
-        turns=TURNS,
-        turned=True,
-        sampling={"expected_ratios": True},
-    ),
+    "signed": Row("tiny-codec-sc", SIGNED, turns=TURNS, turned=True, **_OF_SIGNED),
+    "signed-rvq": Row("tiny-codec", SIGNED_RESIDUAL, **_OF_SIGNED),
+    "signed-single": Row("tiny-codec-sc", SIGNED, turns=TURNS, **_OF_SIGNED),
+    "paired": Row("tiny-codec-sc", SIGNED_PAIRS, turns=TURNS, turned=True, **_OF_SIGNED),
 }
-"""In the slides' order; `paired`, which is ours, is `rotated` with two codec frames in a row."""
+"""The slides' rows in their order up to `signed`. `signed-rvq` and `signed-single` ask the slides' questions once
+more of tokens that a network this small can learn directions from; `paired` is `signed` with two codec frames in
+a row."""
 
 SAMPLING = {
     "guidance": {"rule": "visual", "scale": 1.0},

@@ -70,7 +70,9 @@ def test_registry_states_every_licence() -> None:
     listeners = [model for model in weights.list_models() if model.kind == "listener"]
     assert [model.name for model in listeners] == ["vggish", "cnn14-16k", "passt"]
     assert all(model.url and model.web_page and model.place == "release" for model in listeners)
-    with pytest.raises(WeightsError, match="model is 'visagge'; give one of tiny-visage, tiny-visaudio, "):
+    with pytest.raises(
+        WeightsError, match="model is 'visagge'; give one of tiny-visage, tiny-visage-sc, tiny-visaudio, "
+    ):
         weights.info("visagge")
 
 

@@ -36,7 +36,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     signed = TinyCodecConfig(width=16, blocks=1, latent_dim=4, shape_levels=1, vocabulary_size=2048)
     features = TinyFeaturesConfig(embedding_dim=WIDTH, channels=(4, 4, 4, 4), patch_dim=4)
     write_part(root / "plain-codec-rvq", "codec", PlainCodec(plain), dataclasses.asdict(plain))
-    write_part(root / "tiny-codec-sc2k", "codec", TinyCodec(signed), dataclasses.asdict(signed))
+    write_part(root / "tiny-codec-sc", "codec", TinyCodec(signed), dataclasses.asdict(signed))
     write_part(root / "tiny-features", "features", TinyEncoder(features), dataclasses.asdict(features))
     render_world_cache(WorldCacheSettings(str(root / "world-cache"), 4, duration_s=1.0, shard_clips=2))
     rng = np.random.default_rng(0)
@@ -69,6 +69,7 @@ def start(runs: Path, label: str) -> None:
         "d_clip": WIDTH,
     }
     changes = {"steps": 2, "batch_size": 2, "threads": "null", "data.world_turns.clips": 4}
+    changes["data.world_turns.within_deg"] = "null"
     changes |= {f"data.world_turns.cache.{name}": value for name, value in cache.items()}
     changes |= {f"model.{name}": value for name, value in model.items()}
     settings = [f"{name}={value}" for name, value in changes.items()]
@@ -106,10 +107,11 @@ def test_the_settings_of_every_row_fit_each_other(label: str) -> None:
     changes = SCRIPT["overrides"](row, Path("runs"), Path("out"))
     settings = read_recipe(ROOT / "recipes" / "visage_sc_ablation.yaml", changes)
     config = VisageConfig.from_dict(settings.model)
-    assert config.longest_frames == 250, "five seconds fit"
-    assert config.codebooks == {"rvq": 16, "signed": 8}.get(label, 4)
-    assert settings.data["world_turns"]["turns"] == (3 if label in ("tuned", "rotated", "signed") else 0)
-    assert settings.data["variant_probability"] == (0.5 if label in ("rotated", "signed") else 0.0)
+    assert config.longest_frames * config.frames_per_row == 250, "five seconds fit"
+    known = {"rvq": 16, "signed": 8, "signed-single": 8, "signed-rvq": 20, "paired": 16}
+    assert config.codebooks == known.get(label, 4)
+    assert settings.data["world_turns"]["turns"] == (0 if label in ("rvq", "single", "signed-rvq") else 3)
+    assert settings.data["variant_probability"] == (0.5 if label in ("rotated", "signed", "paired") else 0.0)
 
 
 def test_clips_in_two_kinds_of_axes_are_refused(runs: Path) -> None:

@@ -8,6 +8,11 @@ EMBEDDED_MODELS = (
         "Trained on the synthetic world of this project; works offline in seconds, knows no real sounds.",
     ),
     embedded(
+        "tiny-visage-sc",
+        "ViSAGe-SC in small: one scale and one shape token per channel and step, on the visual encoder of "
+        "tiny-visage. Trained on the synthetic world, knows no real sounds.",
+    ),
+    embedded(
         "tiny-visaudio",
         "Two ears from picture and words; trained on the synthetic world, knows no real sounds.",
         file="pipeline.json",
