@@ -218,7 +218,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     (chosen.out / "visage_sc_ablation.md").write_text("\n".join(lines), encoding="utf-8")
     text = json.dumps(document, indent=1) + "\n"
     (chosen.out / "visage_sc_ablation.json").write_text(text, encoding="utf-8")
-    drawn = {row: figures[row] for row in (*tables.WITH_POST, *chosen.beside) if row in figures}
+    shown = (*tables.WITH_POST, *tables.SIGNED, *chosen.beside)
+    drawn = {row: figures[row] for row in shown if row in figures}
     tables.draw(drawn, limits, names[0], chosen.variant, chosen.out / "visage_sc_ablation.png")
     print("\n".join(lines))
 
@@ -236,9 +237,10 @@ def report(
     names = [listener.name for listener in listeners]
     counts = document["settings"]["cameras"]
     lines = [
-        f"{chosen.clips} held-out clips of {chosen.duration_s:g} s; every fourth has several sources, every fifth "
-        f"camera turns. Cameras look all around: {', '.join(map(str, counts))} of them into the eight sectors from "
-        f"the front to the left. CC and AUC: {chosen.variant} maps; the JSON has both kinds. Listeners: "
+        f"{chosen.clips} held-out clips of {chosen.duration_s:g} s with one source at the centre of the picture; "
+        f"every fifth camera turns with it. Cameras look all around: {', '.join(map(str, counts))} of them into "
+        f"the eight sectors from the front to the left. CC and AUC: {chosen.variant} maps; the JSON has both "
+        "kinds. Listeners: "
         f"{', '.join(names)}. Brackets: 95 % intervals, runs and clips drawn anew; runs of a row: "
         f"{', '.join(f'{row} {count}' for row, count in document['runs'].items())}.",
         "",
@@ -246,15 +248,16 @@ def report(
     note = small_sample_note(chosen.clips, listeners[0].embedding_size)
     lines += [note, ""] if note else []
     sound, place = tables.sound_columns(names), tables.place_columns(chosen.variant)
-    for heading, wanted in (
-        ("From ViSAGe to ViSAGe-SC", (*tables.WITH_POST, *chosen.beside)),
-        ("The same without post-processing", tables.WITHOUT_POST),
+    for heading, wanted, titled in (
+        ("From ViSAGe to ViSAGe-SC", (*tables.WITH_POST, *chosen.beside), tables.TITLES),
+        ("The same without post-processing", tables.WITHOUT_POST, tables.TITLES),
+        ("Sign-and-gain tokens throughout", tables.SIGNED, tables.SIGNED_TITLES),
     ):
         some = {row: figures[row] for row in wanted if row in figures}
         if some:
             lines += [f"## {heading}", ""]
             for columns in (sound, place, tables.COSTS):
-                lines += tables.table(some, columns, tables.TITLES)
+                lines += tables.table(some, columns, titled)
     parts = {row: figures[row] for way in WAYS if (row := f"tuned{way}") in figures}
     if parts:
         lines += ["## Post-processing taken apart", ""]

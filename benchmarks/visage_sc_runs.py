@@ -30,7 +30,7 @@ from spatialfoley.pipeline.chain import Pipeline
 from spatialfoley.pipeline.loading import load_pipeline
 from spatialfoley.spatial.signal import SpatialAudio
 
-LABELS = ("rvq", "single", "tuned", "rotated", "paired", "signed")
+LABELS = ("rvq", "single", "tuned", "rotated", "signed-rvq", "signed-single", "signed", "paired")
 """What `visage_sc_ablation_train.py` calls its runs: a folder LABEL-SEED each."""
 
 POST = "+post"

@@ -21,14 +21,23 @@ TITLES = {
     "rotated+post": "+ rotation augmentation",
     "signed+post": "+ sign-and-gain tokens",
     "rotated": "+ rotation augmentation",
-    "paired": "+ two codec frames a row (aside)",
     "signed": "+ sign-and-gain tokens",
+    "signed-rvq": "sign-and-gain tokens, RVQ",
+    "signed-single": "sign-and-gain tokens, single codebook",
+    "paired": "+ two codec frames a row",
 }
 """How rows are called, by label, with "+post" where they are post-processed."""
 
 WITH_POST = ("rvq", "single", "tuned", "tuned+post", "rotated+post", "signed+post")
-WITHOUT_POST = ("rvq", "single", "tuned", "rotated", "paired", "signed")
-"""`paired`, which is ours, builds on `rotated`, and `signed` does not build on it."""
+WITHOUT_POST = ("rvq", "single", "tuned", "rotated", "signed")
+SIGNED = ("signed-rvq", "signed-single", "signed", "paired")
+"""The slides' questions once more, of our tokens: one codebook, rotation augmentation; and fewer rows."""
+SIGNED_TITLES = {
+    "signed-rvq": "RVQ",
+    "signed-single": "single codebook",
+    "signed": "+ rotation augmentation",
+    "paired": "+ two codec frames a row",
+}
 
 PARTS = {"": "", "+candidates": ", candidates alone", "+chain": ", chain alone", "+post": ", both"}
 STEPS: tuple[Step, ...] = (
@@ -38,9 +47,11 @@ STEPS: tuple[Step, ...] = (
     ("tuned+post", "rotated+post"),
     ("rotated+post", "signed+post"),
     ("tuned", "rotated"),
-    ("rotated", "paired"),
-    ("rvq", "paired"),
     ("rotated", "signed"),
+    ("signed-rvq", "signed-single"),
+    ("signed-single", "signed"),
+    ("signed", "paired"),
+    ("signed-rvq", "paired"),
     ("tuned", "tuned+candidates"),
     ("tuned", "tuned+chain"),
     ("rotated", "rotated+post"),

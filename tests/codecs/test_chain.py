@@ -233,7 +233,9 @@ def test_names_of_codecs() -> None:
     assert chain_names("unicodec, dac") == ("unicodec", "dac_44khz")
     assert chain_names(CHAIN_CODECS) == CHAIN_CODECS
     for name in ("mp3", ""):
-        with pytest.raises(ValueError, match=f"chain has the codec '{name}'; it takes dac_44khz, unicodec, tiny"):
+        with pytest.raises(
+            ValueError, match=f"chain has the codec '{name}'; it takes dac_44khz, unicodec, tiny"
+        ):
             load_chain_codec(name)
 
 

@@ -218,3 +218,20 @@ def test_shapes_that_do_not_fit_are_named() -> None:
         model.encode(replace(conditions, direction=torch.zeros(1, 3)))
     with pytest.raises(ValueError, match="502 decoder rows exceed max_target_length 501"):
         plain_stepper(model, torch.zeros(1, 2, 6, TINY.d_model), 502)
+
+
+@torch.no_grad()
+def test_a_unit_direction_is_heard_by_an_untrained_network() -> None:
+    """What turning round changes in the encoder's states, as a share of them."""
+    shares = []
+    for unit_direction in (False, True):
+        config = VisageConfig.tiny(unit_direction=unit_direction, d_model=128)
+        torch.manual_seed(0)
+        model = VisageModel(config).eval()
+        conditions = random_conditions(config)
+        ahead, behind = (
+            model.encode(replace(conditions, direction=sign * conditions.direction)) for sign in (1, -1)
+        )
+        shares.append(float((ahead - behind).norm() / ahead.norm()))
+    assert shares[0] < 0.1
+    assert shares[1] > 0.5

@@ -54,11 +54,11 @@ FloatArray = NDArray[np.floating]
 Figures = dict[str, Interval | None]
 Changes = dict[str, Change | None]
 
-KINDS: tuple[SceneKind, ...] = ("in_view", "centred", "in_view", "several")
-"""Taking turns."""
+KINDS: tuple[SceneKind, ...] = ("centred",)
+"""Views of YT-Ambigen are cut where it sounds, and so are the clips that the ablation trains on."""
 
 TURNING_EVERY = 5
-"""The last camera of so many turns; coprime to the kinds, so that it turns in scenes of all kinds."""
+"""The last camera of so many turns, and follows what sounds."""
 
 _CHANNELS = ("dec", *FOA_CHANNELS)
 _VIEWS: dict[str, slice] = {"dec": slice(0, 1), "w": slice(1, 2), "channels": slice(1, 5)}

@@ -100,6 +100,9 @@ class VisageConfig:
     empty for all. UniCodec's tokens of sounds that are neither speech nor music are ((8192, 16384),)."""
     frames_per_row: int = 1
     """Codec frames that count as one: num_rvq, hop and frame rate are those of a group (`codecs.grouped`)."""
+    unit_direction: bool = False
+    """Whether an untrained network hears of the direction as loudly as of the picture. With init_std (published) it
+    is a hundredth of a frame's state at first, and a small network does not find it within hundreds of steps."""
 
     def __post_init__(self) -> None:
         """Check what no layer would check by itself.

@@ -49,6 +49,10 @@ class VisageModel(nn.Module):
             nn.ModuleList(nn.Linear(config.d_model, config.dac_vocab_size) for _ in range(config.codebooks)),
         )
         self.apply(self._initialise)
+        if config.unit_direction and not self.null_embedding.is_meta:
+            for module in self.model.encoder.direction_embedding:
+                if isinstance(module, nn.Linear):
+                    nn.init.normal_(module.weight, std=module.in_features**-0.5)
 
     def _initialise(self, module: nn.Module) -> None:
         if self.null_embedding.is_meta:
