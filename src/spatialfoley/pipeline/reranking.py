@@ -173,7 +173,10 @@ class Reranker:
         return cls({name: SCORES[name](show, device) for name in score_names(names)})
 
     def choose(self, takes: Takes, sounding: bool) -> Choice:
-        """The best try by the sum of all scores.
+        """The best try by the sum of all scores, among those that sound or among those that are silent.
+
+        Silence is what a network finds likeliest, whatever is seen: chosen by likelihood it would win more often
+        than it is drawn. So whether there is silence is left to the first try, which nobody chose.
 
         Args:
             takes: All tries.
@@ -183,9 +186,8 @@ class Reranker:
             ValueError: If a score is not finite.
         """
         scores = {name: tuple(float(value) for value in score(takes)) for name, score in self._scores.items()}
-        among = np.arange(len(takes.sounds))
-        if sounding:
-            heard = np.abs(takes.sounds).max(axis=(1, 2)) > SILENT_PEAK
-            among = among[heard] if heard.any() else among
+        heard = np.abs(takes.sounds).max(axis=(1, 2)) > SILENT_PEAK
+        wanted = bool(heard.any()) if sounding else bool(heard[0])
+        among = np.flatnonzero(heard == wanted)
         table = {name: torch.tensor(values)[None, among] for name, values in scores.items()}
         return Choice(int(among[int(choose_best(table)[0])]), scores)

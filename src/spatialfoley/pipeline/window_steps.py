@@ -150,7 +150,8 @@ class WindowSteps:
     ) -> tuple[Tensor, Choice | None]:
         """Codes (S, K) of a window that goes on from the codes `prefix` (P, K) of its first frames.
 
-        Of a clip of one window a silent candidate is taken only where all are silent.
+        Of a clip of one window a silent candidate is taken only where all are silent; of a longer one, where the
+        first is.
 
         Returns:
             the codes, and which candidate they are of which scores; None where there is one only.
