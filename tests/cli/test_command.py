@@ -76,7 +76,7 @@ def test_models_are_listed_described_and_imported(
     assert "SHA-256 of head.safetensors" in capsys.readouterr().out
     assert run(["models", "info", "visag"]) == 2
     assert (
-        "model is 'visag'; give one of tiny-visage, tiny-visaudio, tiny-visaudio-foa, audio-spatial, visage"
+        "model is 'visag'; give one of tiny-visage, tiny-visage-sc, tiny-visaudio, tiny-visaudio-foa, audio-spatial, visage"
         in capsys.readouterr().err
     )
 
