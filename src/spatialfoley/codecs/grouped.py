@@ -9,42 +9,12 @@ A group is ordered by channel, then codec frame, then level, so that each channe
 
 from __future__ import annotations
 
-from typing import Protocol, cast
+from typing import cast
 
 import torch
 from torch import Tensor, nn
 
-
-class TokenCodec(Protocol):
-    """Codes (B, S, C levels) of sound (B, C, N), channel by channel, and back."""
-
-    @property
-    def rate_hz(self) -> int:
-        """Samples per second."""
-        ...
-
-    @property
-    def hop_samples(self) -> int:
-        """Samples of one frame."""
-        ...
-
-    @property
-    def levels(self) -> int:
-        """Codebooks of one channel."""
-        ...
-
-    @property
-    def vocabulary_size(self) -> int:
-        """Tokens are below it."""
-        ...
-
-    def encode(self, samples: Tensor) -> Tensor:
-        """Codes of sound."""
-        ...
-
-    def decode(self, codes: Tensor) -> Tensor:
-        """Sound of codes."""
-        ...
+from spatialfoley.codecs.codec import Codec
 
 
 def group_codes(codes: Tensor, levels: int, frames: int, filling: int | None = None) -> Tensor:
@@ -96,7 +66,7 @@ class GroupedCodec:
         vocabulary_size: Tokens of every level are below it.
     """
 
-    def __init__(self, codec: TokenCodec, frames: int) -> None:
+    def __init__(self, codec: Codec, frames: int) -> None:
         """See a codec by groups.
 
         Raises:
@@ -118,7 +88,7 @@ class GroupedCodec:
     def to(self, device: torch.device | str) -> GroupedCodec:
         """Move the codec, if it is on a device at all."""
         if hasattr(self.codec, "to"):
-            self.codec = cast(TokenCodec, cast(nn.Module, self.codec).to(device))
+            self.codec = cast(Codec, cast(nn.Module, self.codec).to(device))
         return self
 
     def encode(self, samples: Tensor) -> Tensor:

@@ -26,6 +26,7 @@ import torch
 from torch import Tensor
 
 from spatialfoley import timeline
+from spatialfoley.codecs.codec import Codec
 from spatialfoley.generators.guidance import Guidance
 from spatialfoley.generators.visage.engine import DecoderEngine
 from spatialfoley.generators.visage.model import VisageModel
@@ -36,7 +37,6 @@ from spatialfoley.pipeline.clip import (
     Camera,
     ClipConditions,
     ClipTokens,
-    Codec,
     Defaults,
     Features,
     Generation,

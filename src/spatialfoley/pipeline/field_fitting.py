@@ -1,7 +1,8 @@
 """Whether the parts of a ViSAGe model belong together: rates, sizes and tokens are compared before first use."""
 
+from spatialfoley.codecs.codec import Codec
 from spatialfoley.generators.visage.config import VisageConfig
-from spatialfoley.pipeline.clip import Codec, Features
+from spatialfoley.pipeline.clip import Features
 
 
 def refuse_misfits(config: VisageConfig, features: Features, codec: Codec) -> None:

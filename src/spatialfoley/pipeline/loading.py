@@ -11,6 +11,7 @@ import torch
 from safetensors import SafetensorError
 
 from spatialfoley import weights
+from spatialfoley.codecs.codec import Codec
 from spatialfoley.codecs.grouped import GroupedCodec
 from spatialfoley.codecs.stored import load_stored_codec
 from spatialfoley.codecs.unicodec import UniCodec
@@ -24,7 +25,7 @@ from spatialfoley.generators.visage.sampler import SamplingSettings
 from spatialfoley.kernels.devices import choose_device
 from spatialfoley.kernels.packed import unavailable_reason
 from spatialfoley.pipeline.chain import Pipeline
-from spatialfoley.pipeline.clip import Codec, Defaults, Features
+from spatialfoley.pipeline.clip import Defaults, Features
 from spatialfoley.pipeline.compressed import COMPRESSED_PREFIX, CompressedPipeline, load_compressed
 from spatialfoley.pipeline.flow_chain import FlowPipeline
 from spatialfoley.pipeline.flow_folder import find_flow_model

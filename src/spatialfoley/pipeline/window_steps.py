@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from spatialfoley import timeline
+from spatialfoley.codecs.codec import Codec
 from spatialfoley.generators.guidance import Guidance
 from spatialfoley.generators.visage.candidates import Candidates, sample_candidates
 from spatialfoley.generators.visage.conditions import VisageConditions
@@ -25,7 +26,7 @@ from spatialfoley.generators.visage.sampler import (
 )
 from spatialfoley.media.video import Video
 from spatialfoley.media.view import network_frames
-from spatialfoley.pipeline.clip import Codec, Features
+from spatialfoley.pipeline.clip import Features
 from spatialfoley.pipeline.reranking import Choice, Reranker, Takes
 from spatialfoley.pipeline.windows import WindowPlan, plan_windows
 from spatialfoley.spatial.direction import Direction
